@@ -1,0 +1,45 @@
+# Horseshoe: every target sets up what it needs, in an environment of its own under .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+SIZE ?= 500
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check bench coverage clean
+
+help:
+	@echo "make demo   compute a three-body divergence map on 2 MPI ranks and draw it"
+	@echo "make test   ruff, mypy --strict and the test suite"
+	@echo "make check  the long tests and every gallery check; writes docs/checks.md"
+	@echo "make bench  measure the kernels against their baselines; writes benchmarks/RESULTS.md"
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+demo: $(VENV)/.run
+	@mkdir -p $(DEMO)
+	$(BIN)/mpiexec -n 2 $(BIN)/horseshoe run three-body --set 'view.resolution=[$(SIZE), $(SIZE)]' --out $(DEMO)/three-body.zarr
+	@$(BIN)/horseshoe image $(DEMO)/three-body.zarr --out $(DEMO)/three-body.png
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest -m "not check and not gpu"
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info

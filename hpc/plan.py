@@ -1,0 +1,86 @@
+"""The protocol between job kinds and the engine: a plan is a short list of stages of numbered units.
+
+Everything here is a value or a pure function of the job; no store, rank or clock is touched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kernels.backends.base import Array, Backend, Run
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One Zarr array of a store. Shapes are in elements; `shard` and `chunk` have one entry a dimension.
+
+    `fill_value` means "not computed" (-1 for counts, 255 for outcomes, NaN for floats).
+    `attributes` holds at least `units` and `long_name`, and `never` for counts.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    shard: tuple[int, ...]
+    chunk: tuple[int, ...]
+    dimensions: tuple[str, ...]
+    fill_value: float
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def grid(self) -> tuple[int, ...]:
+        """Number of shards along each dimension."""
+        return tuple(-(-size // shard) for size, shard in zip(self.shape, self.shard, strict=True))
+
+
+class Finished(Protocol):
+    """Read access to arrays of earlier stages and to constants of the same store."""
+
+    def read(self, name: str) -> Array:
+        """The whole array, computed values only."""
+        ...
+
+
+class Stage(Protocol):
+    """Numbered units of equal kind. Unit i owns shard `unravel_index(i, grid)` of every array of its stage.
+
+    All arrays of a stage have the same number of shards in the same C order (dimensions with one shard may differ).
+    """
+
+    name: str
+    arrays: tuple[ArraySpec, ...]
+    num_units: int
+
+    def cost(self, unit: int) -> float:
+        """Work relative to the stage's other units (for the order of handing out and the time estimate)."""
+        ...
+
+    def memory_bytes(self, unit: int) -> int:
+        """Peak memory of one unit in flight, shard buffers included."""
+        ...
+
+    def start(self, unit: int, backend: Backend, finished: Finished) -> Run:
+        """Begin one unit; pure in (job, unit): the same bytes whoever computes it, on whatever back end."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the engine needs of a job.
+
+    `constants` are small arrays known beforehand (coordinates, per-frame parameters), written at creation.
+    `attributes` is the root attribute `horseshoe` of the store: format, kind, job, job_hash, pictures, kernel_digest.
+    `identity` is the resolved job without what may change between starts; its hash is `attributes["job_hash"]`.
+    """
+
+    stages: tuple[Stage, ...]
+    constants: tuple[tuple[ArraySpec, Array], ...]
+    attributes: Mapping[str, Any]
+    identity: Mapping[str, Any]
+
+
+def num_shards(spec: ArraySpec) -> int:
+    """Number of shards (files) of one array."""
+    return math.prod(spec.grid())
