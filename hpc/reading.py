@@ -1,0 +1,150 @@
+"""The reading half of a store: arrays, constants, attributes, and what is finished according to the ledgers.
+
+Owns the read-only view that later stages, analysis and `status` use. Never writes, never takes a file for a result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from hpc import ledger
+from kernels.errors import RequestError
+
+FORMAT = 1
+ROOT_ATTRIBUTE = "horseshoe"
+IDENTITY_ATTRIBUTE = "identity"
+STAGE_ATTRIBUTE = "stage"
+
+
+class Reader:
+    """A read-only view of one store; use `open_for_reading`.
+
+    `path` is the store's folder, `attributes` the root attribute `horseshoe` (format, kind, job, job_hash, pictures,
+    kernel_digest), `identity` the resolved job without what may change between starts. What is finished is asked of
+    the ledgers at each call, so that a reader can follow a store that is being computed.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group) -> None:
+        root: dict[str, Any] = group.attrs.asdict()
+        # Zarr's own listing warns of ledger/, runs/ and logs/, which are no part of its hierarchy.
+        names = [file.parent.name for file in path.glob("*/zarr.json")]
+        members = {name: zarr.open_array(group.store, path=name, mode="r", zarr_format=3) for name in names}
+        self.path = path
+        self.attributes: Mapping[str, Any] = root[ROOT_ATTRIBUTE]
+        self.identity: Mapping[str, Any] = root[IDENTITY_ATTRIBUTE]
+        self._arrays = {name: member for name, member in members.items() if STAGE_ATTRIBUTE in member.attrs}
+        self._constants = {name: member for name, member in members.items() if STAGE_ATTRIBUTE not in member.attrs}
+        self._complete: set[str] = set()
+
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the computed arrays, sorted."""
+        return tuple(sorted(self._arrays))
+
+    def constants(self) -> tuple[str, ...]:
+        """Names of the arrays known before the run (coordinates, per-frame parameters), sorted."""
+        return tuple(sorted(self._constants))
+
+    def stages(self) -> tuple[str, ...]:
+        """Names of the stages, sorted."""
+        return tuple(sorted({self.stage(name) for name in self._arrays}))
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """One computed array or constant, read-only. What is not finished may hold anything: ask `finished`.
+
+        Raises RequestError where the store has no such array.
+        """
+        found = self._arrays.get(name, self._constants.get(name))
+        if found is None:
+            known = ", ".join((*self.arrays(), *self.constants()))
+            raise RequestError(f"{self.path}: no array {name!r}; it has {known}")
+        return found
+
+    def constant(self, name: str) -> NDArray[Any]:
+        """The values of one constant. Raises RequestError where the store has no such constant."""
+        if name not in self._constants:
+            raise RequestError(f"{self.path}: no constant {name!r}; it has {', '.join(self.constants())}")
+        return np.asarray(self._constants[name][...])
+
+    def stage(self, name: str) -> str:
+        """The stage that computes an array."""
+        return str(self.array(name).attrs[STAGE_ATTRIBUTE])
+
+    def grid(self, name: str) -> tuple[int, ...]:
+        """Number of shards of an array along each dimension."""
+        array = self.array(name)
+        return tuple(-(-size // shard) for size, shard in zip(array.shape, array.shards or array.chunks, strict=True))
+
+    def num_units(self, stage: str) -> int:
+        """Number of units of a stage. Raises RequestError where the store has no such stage."""
+        for name in self._arrays:
+            if self.stage(name) == stage:
+                return math.prod(self.grid(name))
+        raise RequestError(f"{self.path}: no stage {stage!r}; it has {', '.join(self.stages())}")
+
+    def finished_units(self, stage: str) -> NDArray[np.bool_]:
+        """Bitmap of the finished units of a stage, shape (num_units,), from the ledgers."""
+        return ledger.finished_units(ledger.read_records(self.path), stage, self.num_units(stage))
+
+    def finished(self, name: str) -> NDArray[np.bool_]:
+        """Bitmap over the shard grid of an array, or over the units of a stage, from the ledgers.
+
+        True where the shard is computed. Constants are always finished. An array's name goes before a stage's.
+        """
+        if name in self._constants:
+            return np.ones(self.grid(name), dtype=np.bool_)
+        if name in self._arrays:
+            return self.finished_units(self.stage(name)).reshape(self.grid(name))
+        return self.finished_units(name)
+
+    def trust(self, stage: str) -> None:
+        """Take a stage as complete from now on: for ranks that were told so by the one that reads the ledgers."""
+        self._complete.add(stage)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """All values of a finished array or of a constant (the `Finished` protocol of plans).
+
+        Raises RuntimeError where units of the array are missing: a stage may only read what is finished.
+        """
+        if name in self._constants:
+            return self.constant(name)
+        array, stage = self.array(name), self.stage(name)
+        if stage not in self._complete:
+            missing = int(np.count_nonzero(~self.finished_units(stage)))
+            if missing:
+                raise RuntimeError(
+                    f"{self.path}: {missing} units of stage {stage!r} are not finished; cannot read {name}"
+                )
+            self.trust(stage)
+        return np.asarray(array[...])
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder holds a Horseshoe store of any format."""
+    try:
+        group = zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return ROOT_ATTRIBUTE in group.attrs
+
+
+def open_for_reading(path: Path | str) -> Reader:
+    """Open a store to read. Raises RequestError where there is none, or of a format this version does not know."""
+    path = Path(path)
+    if not path.exists():
+        raise RequestError(f"{path}: no such store; `horseshoe run JOB --out {path}` makes one")
+    if not is_store(path):
+        raise RequestError(f"{path}: not a Horseshoe store; name the folder that `horseshoe run` made")
+    group = zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3)
+    root: Any = group.attrs[ROOT_ATTRIBUTE]
+    if not isinstance(root, dict) or root.get("format") != FORMAT:
+        found = root.get("format") if isinstance(root, dict) else None
+        raise RequestError(f"{path}: store format {found!r}, this version reads {FORMAT}; use the version that made it")
+    return Reader(path, group)

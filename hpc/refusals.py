@@ -1,0 +1,113 @@
+"""Why a run may not write into a path: it cannot be written, or what is there belongs to something else.
+
+Owns the comparison of two jobs and the wording of the refusals. Never writes anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc.plan import ArraySpec, Plan
+from hpc.reading import Reader
+from kernels.errors import RequestError
+
+NUM_DIFFERENCES_SHOWN = 5
+NUM_CHARACTERS_SHOWN = 60
+ABSENT = "absent"
+
+
+def check_place(place: Path) -> None:
+    """Refuse a path into which nothing can be written; leaves no trace. Raises RequestError naming the path."""
+    if place.exists() and not place.is_dir():
+        raise RequestError(f"{place}: is a file; choose another --out")
+    folder = place
+    while not folder.exists():
+        folder = folder.parent
+    for candidate in (folder, folder / "ledger", folder / "runs") if folder == place else (folder,):
+        if candidate.exists():
+            _check_folder(candidate, place)
+
+
+def check_same_job(reader: Reader, plan: Plan, run_records: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a store of another job, of another version of the kernel, or of another layout (RequestError)."""
+    if reader.attributes.get("job_hash") != plan.attributes.get("job_hash"):
+        found = list(differences(reader.identity, _normalise(plan.identity)))
+        if found:
+            shown = "; ".join(
+                f"{key} is {_shorten(stored)} there and {_shorten(asked)} here"
+                for key, stored, asked in found[:NUM_DIFFERENCES_SHOWN]
+            )
+            more = len(found) - NUM_DIFFERENCES_SHOWN
+            rest = f"; and {more} more" if more > 0 else ""
+            raise RequestError(f"{reader.path}: made by another job: {shown}{rest}; choose another --out")
+
+    stored, asked = reader.attributes.get("kernel_digest"), plan.attributes.get("kernel_digest")
+    if stored != asked:
+        first: Mapping[str, Any] = next(iter(run_records.values()), {})
+        maker = first.get("version", "unknown")
+        raise RequestError(
+            f"{reader.path}: made with kernel {_shorten(stored)} by version {maker}, here it is {_shorten(asked)}; "
+            f"resume it with version {maker} or choose another --out"
+        )
+
+    for stage in plan.stages:
+        for spec in stage.arrays:
+            _check_layout(reader, spec)
+
+
+def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The keys (dotted, list items in brackets) in which two resolved jobs differ, with both values.
+
+    A key that the stored job lacks counts as equal: it came after that store, and stands for its default.
+    """
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for key in sorted(stored):
+            yield from differences(stored[key], asked.get(key, ABSENT), f"{name}.{key}" if name else key)
+    elif isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
+        for index, (one, other) in enumerate(zip(stored, asked, strict=True)):
+            yield from differences(one, other, f"{name}[{index}]")
+    elif json.dumps(stored, sort_keys=True) != json.dumps(asked, sort_keys=True):
+        yield name, stored, asked
+
+
+def _normalise(identity: Mapping[str, Any]) -> Any:
+    """The identity as it comes back from a store: tuples as lists."""
+    return json.loads(json.dumps(dict(identity)))
+
+
+def _shorten(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= NUM_CHARACTERS_SHOWN else text[: NUM_CHARACTERS_SHOWN - 3] + "..."
+
+
+def _check_layout(reader: Reader, spec: ArraySpec) -> None:
+    """The same job may be cut differently by another version; shards of two cuts cannot share a store."""
+    array = reader.array(spec.name)
+    stored = {"shape": array.shape, "shard": array.shards, "chunk": array.chunks, "dtype": array.dtype}
+    asked = {"shape": spec.shape, "shard": spec.shard, "chunk": spec.chunk, "dtype": np.dtype(spec.dtype)}
+    for key, value in stored.items():
+        if value != asked[key]:
+            raise RequestError(
+                f"{reader.path}: array {spec.name} has {key} {value} there and {asked[key]} here; choose another --out"
+            )
+
+
+def _check_folder(folder: Path, place: Path) -> None:
+    """Refuse a folder in which no file can be made. A nameless temporary file is the only honest test for root."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RequestError(f"{place}: cannot be written (no permission in {folder}); choose another --out")
+    if not hasattr(os, "O_TMPFILE"):
+        return
+    try:
+        os.close(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600))
+    except OSError as error:
+        # Some file systems have no nameless files; the permission test then has to do.
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            raise RequestError(f"{place}: cannot be written ({error.strerror}); choose another --out") from None

@@ -1,0 +1,82 @@
+"""The records of runs, STORE/runs/ID.json: who ran, where, since when; and whether a run is known to be dead.
+
+Owns the fields host, pid, started, version, ended and swept; the rest is provenance that others add. Never guesses
+about other hosts.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from hpc.durable import write_json_durably
+
+RUNS_FOLDER = "runs"
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+# Clocks of the process table and of the record differ by less than this.
+CLOCK_SLACK_S = 5.0
+
+
+def version() -> str:
+    """The version of this distribution."""
+    return importlib.metadata.version("horseshoe")
+
+
+def begin(store: Path, run_id: str) -> None:
+    """Record that a run has begun in this process, so that its partial files can be told from those of the living."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "version": version()}
+    update(store, run_id, facts)
+
+
+def update(store: Path, run_id: str, record: Mapping[str, Any]) -> None:
+    """Add fields to the record of a run (new values win), durably. A run's record has one writer at a time."""
+    if RUN_ID.fullmatch(run_id) is None:
+        raise ValueError(f"run id {run_id!r} is not of [A-Za-z0-9_-]")
+    path = store / RUNS_FOLDER / f"{run_id}.json"
+    write_json_durably(path, {"run": run_id, **_load(path), **record}, f"{run_id}-record")
+
+
+def read_runs(store: Path) -> dict[str, dict[str, Any]]:
+    """The records of all runs by run id, the earliest first."""
+    records = {path.stem: _load(path) for path in (store / RUNS_FOLDER).glob("*.json")}
+    return dict(sorted(records.items(), key=lambda entry: (str(entry[1].get("started", "")), entry[0])))
+
+
+def known_dead(record: Mapping[str, Any]) -> bool:
+    """Whether a run certainly writes no more: it has ended, or its first process is gone from this very host.
+
+    Of a run on another host nothing can be known from here, so it counts as alive.
+    """
+    if record.get("ended"):
+        return True
+    pid, started = record.get("pid"), record.get("started")
+    if record.get("host") != socket.gethostname() or not isinstance(pid, int) or not isinstance(started, str):
+        return False
+    try:
+        born = float(psutil.Process(pid).create_time())
+        # A process born after the run began has only inherited its number.
+        return born > datetime.fromisoformat(started).timestamp() + CLOCK_SLACK_S
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.Error, ValueError):
+        return False
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """One record; an absent or unreadable one is empty."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,285 @@
+"""The writing half of a store: creation, the checks before a resume, durable shards, ledger records, sweeping.
+
+The only file that writes Zarr or the ledger. Never computes, never decides which unit is next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.array_spec import ArrayConfigLike
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore
+
+from hpc import runs
+from hpc.durable import PARTIAL_SUFFIX, make_folder, partial_path, partial_run, sync_folder, write_durably
+from hpc.ledger import LEDGER_FOLDER, LEDGER_SUFFIX, LedgerFile, Record, Revocation
+from hpc.plan import ArraySpec, Plan, Stage, num_shards
+from hpc.reading import IDENTITY_ATTRIBUTE, ROOT_ATTRIBUTE, STAGE_ATTRIBUTE, open_for_reading
+from hpc.refusals import check_place, check_same_job
+from kernels.errors import RequestError
+
+COMPRESSION_LEVEL = 1
+WRITE_CONFIG: ArrayConfigLike = {"write_empty_chunks": True}
+METADATA_NAME = "zarr.json"
+
+
+class DurableStore(LocalStore):
+    """A local Zarr store whose writes survive a power cut, and which remembers size and sha256 of what it wrote.
+
+    Chunks look absent to whoever writes through it, so that Zarr never reads a shard in order to write it: a unit owns
+    its shards whole.
+    """
+
+    def __init__(self, root: Path | str, *, read_only: bool = False, writer: str = "unnamed-0") -> None:
+        super().__init__(root, read_only=read_only)
+        self.writer = writer
+        self._written: dict[str, tuple[int, str]] = {}
+
+    def with_read_only(self, read_only: bool = False) -> Self:
+        """The same place, read-only or not."""
+        return type(self)(self.root, read_only=read_only, writer=self.writer)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Metadata as it is on the disk; chunks never."""
+        if not key.endswith(METADATA_NAME):
+            return None
+        return await super().get(key, prototype, byte_range)
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Put one key on the disk, whole or not at all. Raises OSError (disk full, input/output error)."""
+        await asyncio.to_thread(self._put, key, value)
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """As `set`, but leave a key alone that is there."""
+        if not await self.exists(key):
+            await self.set(key, value)
+
+    def _put(self, key: str, value: Buffer) -> None:
+        self._check_writable()
+        data = value.as_buffer_like()
+        write_durably(self.root / key, data, self.writer)
+        self._written[key] = (len(value), hashlib.sha256(data).hexdigest())
+
+    def take_written(self) -> dict[str, tuple[int, str]]:
+        """Size in bytes and sha256 of each key written since the last call."""
+        written, self._written = self._written, {}
+        return written
+
+
+def check(path: Path | str, plan: Plan) -> None:
+    """Refuse what cannot be run into `path`, without writing anything.
+
+    Raises RequestError: a path that cannot be written, a folder that is something else, a store made by another job
+    (naming the keys that differ) or by another version of the kernel. An absent or empty folder is fine.
+    """
+    place = Path(path).resolve()
+    check_place(place)
+    if _is_taken(place):
+        check_same_job(open_for_reading(place), plan, runs.read_runs(place))
+
+
+def prepare(path: Path | str, plan: Plan, *, run_id: str) -> None:
+    """Create the store of a plan, or make ready the one that is there; to be called by one process of a run.
+
+    Does `check` first, records the run in runs/ID.json, mends damaged constants and sweeps partial files of dead runs.
+    The store appears whole: it is made beside its place and renamed. Raises RequestError as `check` does.
+    """
+    check(path, plan)
+    place = Path(path).resolve()
+    try:
+        if not _is_taken(place):
+            _create(place, plan, run_id)
+    except OSError as error:
+        raise RequestError(
+            f"{path}: cannot create the store: {error.strerror or error}; choose another --out"
+        ) from None
+
+    runs.begin(place, run_id)
+    _mend_constants(place, plan, run_id)
+    _sweep(place)
+
+
+def append_provenance(path: Path | str, run_id: str, record: Mapping[str, Any]) -> None:
+    """Add facts to STORE/runs/ID.json, durably; `ended` (ISO 8601, UTC) says that the run writes no more."""
+    runs.update(Path(path).resolve(), run_id, record)
+
+
+def finished_units(path: Path | str, stage: Stage | str) -> NDArray[np.bool_]:
+    """Bitmap of the finished units of a stage, shape (num_units,), from the ledgers."""
+    return open_for_reading(path).finished_units(stage if isinstance(stage, str) else stage.name)
+
+
+def revoke(path: Path | str, revocations: list[Revocation], name: str) -> None:
+    """Append revocations to a ledger file of their own, STORE/ledger/`name`.jsonl, durably."""
+    file = LedgerFile(Path(path).resolve() / LEDGER_FOLDER / (name + LEDGER_SUFFIX))
+    try:
+        for revocation in revocations:
+            file.append(revocation)
+    finally:
+        file.close()
+
+
+class Writer:
+    """Writes the units that one rank of one run has finished, in the order shard, then ledger record."""
+
+    def __init__(self, path: Path | str, plan: Plan, run_id: str, rank: int) -> None:
+        place = Path(path).resolve()
+        self._plan = plan
+        self._run_id = run_id
+        self._store = DurableStore(place, writer=f"{run_id}-{rank}")
+        self._ledger_path = place / LEDGER_FOLDER / f"{run_id}-{rank}{LEDGER_SUFFIX}"
+        self._ledger: LedgerFile | None = None
+        self._arrays = {
+            spec.name: _open_array(self._store, spec.name) for stage in plan.stages for spec in stage.arrays
+        }
+
+    def write(self, stage_index: int, unit: int, arrays: Mapping[str, NDArray[Any]], seconds: float) -> None:
+        """Put one unit on the disk and record it as finished, having taken `seconds` of computing.
+
+        `arrays` has one entry for each array of the stage, of the array's dtype and of the unit's shape (clipped at
+        the edge of the array; dimensions of length one may be left out). Raises OSError (disk full, input/output
+        error): the unit is then not recorded and can be written again. Raises ValueError where `arrays` does not fit
+        the plan.
+        """
+        stage = self._plan.stages[stage_index]
+        values = {spec.name: _fit(spec, unit, arrays[spec.name]) for spec in stage.arrays}
+
+        # Write the shards, each whole.
+        files = {}
+        for spec in stage.arrays:
+            self._store.take_written()
+            self._arrays[spec.name][unit_region(spec, unit)] = values[spec.name]
+            (files[spec.name],) = self._store.take_written().values()
+
+        # Only then say so.
+        if self._ledger is None:
+            self._ledger = LedgerFile(self._ledger_path)
+        self._ledger.append(Record(stage.name, unit, self._run_id, float(seconds), files))
+
+    def close(self) -> None:
+        """Close the ledger file; a second call does nothing."""
+        if self._ledger is not None:
+            self._ledger.close()
+
+
+def unit_region(spec: ArraySpec, unit: int) -> tuple[slice, ...]:
+    """The part of an array that a unit owns: shard `unravel_index(unit, grid)`, clipped at the edge."""
+    index = np.unravel_index(unit, spec.grid())
+    return tuple(
+        slice(int(i) * shard, min((int(i) + 1) * shard, size))
+        for i, shard, size in zip(index, spec.shard, spec.shape, strict=True)
+    )
+
+
+def _fit(spec: ArraySpec, unit: int, value: NDArray[Any]) -> NDArray[Any]:
+    """The values of one shard in the array's number of dimensions; never cast, never broadcast."""
+    shape = tuple(part.stop - part.start for part in unit_region(spec, unit))
+    if value.dtype != np.dtype(spec.dtype):
+        raise ValueError(f"{spec.name}: unit {unit} has dtype {value.dtype}, the plan says {spec.dtype}")
+    if [size for size in value.shape if size != 1] != [size for size in shape if size != 1]:
+        raise ValueError(f"{spec.name}: unit {unit} has shape {value.shape}, the plan says {shape}")
+    return value.reshape(shape)
+
+
+def _is_taken(place: Path) -> bool:
+    """Whether there is something at the path that has to be a store."""
+    return place.exists() and not (place.is_dir() and not any(place.iterdir()))
+
+
+def _create(place: Path, plan: Plan, run_id: str) -> None:
+    """Make a whole store beside its place, then rename it there. Another run that was faster wins."""
+    partial = partial_path(place, f"{run_id}-store")
+    try:
+        make_folder(partial)
+        runs.begin(partial, run_id)
+        make_folder(partial / LEDGER_FOLDER)
+        store = DurableStore(partial, writer=f"{run_id}-store")
+        root = {ROOT_ATTRIBUTE: dict(plan.attributes), IDENTITY_ATTRIBUTE: dict(plan.identity)}
+        zarr.create_group(store, zarr_format=3, attributes=root)
+        for stage in plan.stages:
+            for spec in stage.arrays:
+                if num_shards(spec) != stage.num_units:
+                    raise ValueError(
+                        f"{spec.name}: {num_shards(spec)} shards, stage {stage.name} has {stage.num_units} units"
+                    )
+                _create_array(store, spec, stage.name)
+        for spec, values in plan.constants:
+            _create_array(store, spec, None)[...] = values
+        try:
+            partial.rename(place)
+        except OSError:
+            if not (place / METADATA_NAME).exists():
+                raise
+        sync_folder(place.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    check(place, plan)
+
+
+def _create_array(store: DurableStore, spec: ArraySpec, stage: str | None) -> zarr.Array[Any]:
+    """Write the metadata of one array; constants belong to no stage."""
+    attributes = dict(spec.attributes) if stage is None else {**spec.attributes, STAGE_ATTRIBUTE: stage}
+    return zarr.create_array(
+        store,
+        name=spec.name,
+        shape=spec.shape,
+        dtype=spec.dtype,
+        chunks=spec.chunk,
+        shards=spec.shard,
+        compressors=(ZstdCodec(level=COMPRESSION_LEVEL), Crc32cCodec()),
+        fill_value=spec.fill_value,
+        dimension_names=spec.dimensions,
+        attributes=attributes,
+        zarr_format=3,
+        overwrite=False,
+        config=WRITE_CONFIG,
+    )
+
+
+def _open_array(store: DurableStore, name: str) -> zarr.Array[Any]:
+    """Open an array to write; a shard that equals the fill value gets its file all the same."""
+    return zarr.open_array(store, path=name, mode="r+", zarr_format=3).with_config(WRITE_CONFIG)
+
+
+def _mend_constants(place: Path, plan: Plan, run_id: str) -> None:
+    """Write again every constant that is missing, unreadable or not what the plan says."""
+    reader = open_for_reading(place)
+    store = DurableStore(place, writer=f"{run_id}-store")
+    for spec, values in plan.constants:
+        expected = np.asarray(values, dtype=spec.dtype)
+        try:
+            intact = reader.constant(spec.name).tobytes() == expected.tobytes()
+        except (OSError, ValueError, RuntimeError):
+            intact = False
+        if not intact:
+            _open_array(store, spec.name)[...] = expected
+
+
+def _sweep(place: Path) -> None:
+    """Remove partial files of runs that are known to be dead; look through the store once a dead run."""
+    dead = {run for run, record in runs.read_runs(place).items() if runs.known_dead(record) and not record.get("swept")}
+    if dead:
+        for file in place.rglob("*" + PARTIAL_SUFFIX):
+            if partial_run(file) in dead:
+                file.unlink(missing_ok=True)
+        for run in dead:
+            runs.update(place, run, {"swept": True})
+
+    # Stores that were never finished being made stand beside this one.
+    for folder in place.parent.glob(f"{place.name}.*{PARTIAL_SUFFIX}"):
+        maker = partial_run(folder)
+        if maker is not None and runs.known_dead(runs.read_runs(folder).get(maker, {})):
+            shutil.rmtree(folder, ignore_errors=True)
