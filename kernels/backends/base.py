@@ -5,9 +5,13 @@ One slice equals a thousand slices, byte for byte: how a run is cut into `advanc
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from kernels.source import KernelSource
+    from kernels.tile import Tile
 
 Array = NDArray[Any]
 
@@ -28,6 +32,14 @@ class Run(Protocol):
         ...
 
 
+class Loaded(Protocol):
+    """A compiled kernel on one back end."""
+
+    def start(self, tile: Tile) -> Run:
+        """Begin one tile; nothing is computed before the first `advance`."""
+        ...
+
+
 class Backend(Protocol):
     """Where programs run: a number of CPU threads, or one GPU."""
 
@@ -40,9 +52,13 @@ class Backend(Protocol):
     num_lanes_float64: int
     """Width of one vector of doubles; part of a job's identity where arithmetic is `fast`."""
 
+    def load(self, source: KernelSource) -> Loaded:
+        """Compile `source`, unless that was done before. RequestError where no compiler is found."""
+        ...
+
     def describe(self) -> str:
         """One line for people: 'host, 2 threads, 8 lanes' or 'cuda:0 NVIDIA H200'."""
         ...
 
 
-__all__ = ["Array", "Backend", "Run"]
+__all__ = ["Array", "Backend", "Loaded", "Run"]

@@ -1,0 +1,115 @@
+"""The host C++ compiler: which one, what this CPU offers, and device source -> shared library, cached by digest."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from kernels.backends.cache import cache_folder, check_private, one_process_at_a_time
+from kernels.errors import RequestError
+
+DEVICE_FOLDER = Path(__file__).parent.parent / "device"
+
+# Never -ffast-math and its kin: linked into a library, they flush subnormals for the whole Python process.
+FLAGS = (
+    *("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
+    *("-fPIC", "-shared", "-Wall", "-Wno-psabi", "-Wno-unknown-pragmas"),
+)
+
+
+@functools.cache
+def find_compiler() -> tuple[str, ...]:
+    """The command of the first C++ compiler found: `$CXX`, g++, clang++, then the ziglang wheel.
+
+    Raises RequestError where there is none.
+    """
+    chosen = os.environ.get("CXX")
+    if chosen:
+        command = shlex.split(chosen)
+        if shutil.which(command[0]) is None:
+            raise RequestError(f"CXX={chosen}: no such compiler; set CXX to a C++ compiler or unset it")
+        return tuple(command)
+    for name in ("g++", "clang++"):
+        path = shutil.which(name)
+        if path:
+            return (path,)
+    if importlib.util.find_spec("ziglang"):
+        return (sys.executable, "-m", "ziglang", "c++")
+    raise RequestError("no C++ compiler found; install g++ or clang++, or `pip install ziglang`, or set CXX to one")
+
+
+def describe_compiler() -> str:
+    """Compiler path and first line of its version."""
+    command = find_compiler()
+    return f"{' '.join(command)}: {_run([*command, '--version']).splitlines()[0]}"
+
+
+@functools.cache
+def target_macros() -> str:
+    """Every macro predefined for this compiler and this CPU: names the instruction sets and the compiler's version."""
+    return _run([*find_compiler(), "-march=native", "-dM", "-E", "-x", "c++", os.devnull])
+
+
+@functools.cache
+def vector_bytes() -> int:
+    """Bytes of the widest vector with a fused multiply-add; 0 where there is none."""
+    macros = target_macros()
+    if "__AVX512F__" in macros:
+        return 64
+    if "__FMA__" in macros and "__AVX2__" in macros:
+        return 32
+    return 16 if "__aarch64__" in macros else 0
+
+
+def source_digest(rendered: str) -> str:
+    """Digest of rendered source with all files of `device/` that it may include; the same on every machine."""
+    text = hashlib.sha256(rendered.encode())
+    for path in sorted(DEVICE_FOLDER.glob("*.hpp")):
+        text.update(path.name.encode() + b"\0" + path.read_bytes())
+    return text.hexdigest()
+
+
+@functools.cache
+def load_library(rendered: str) -> ctypes.CDLL:
+    """Compile rendered source for this CPU, unless the cache has it, and load it.
+
+    Raises RequestError where no compiler is found or the cache folder is unsafe, RuntimeError with the compiler's output
+    where the source does not compile.
+    """
+    facts = "\0".join([source_digest(rendered), *find_compiler(), *FLAGS, target_macros()])
+    name = hashlib.sha256(facts.encode()).hexdigest()[:32]
+    folder = cache_folder()
+    library = folder / f"{name}.so"
+    if not library.exists():
+        with one_process_at_a_time(folder, name):
+            if not library.exists():
+                _compile(rendered, library)
+    check_private(library)
+    return ctypes.CDLL(str(library))
+
+
+def _compile(rendered: str, library: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+        source = Path(scratch) / "kernel.cpp"
+        source.write_text(rendered)
+        output = Path(scratch) / library.name
+        command = [*find_compiler(), "-march=native", *FLAGS, f"-I{DEVICE_FOLDER}", str(source), "-o", str(output)]
+        _run(command)
+        output.chmod(0o700)
+        output.replace(library)
+
+
+def _run(command: list[str]) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")
+    return result.stdout

@@ -1,0 +1,177 @@
+// The lane type and the only place that knows compiler builtins and intrinsics.
+//
+// `real` is the precision of the job, `Lane` holds one value of LANES pixels: a plain `real` where LANES is 1 (CUDA, scalar
+// builds), a vector of the compiler's extension otherwise. Compilers never contract: a fused multiply-add is written `madd`.
+// Set by the renderer: REAL (float or double), REAL_BYTES, LANES, ARITHMETIC (one of the three below).
+#pragma once
+
+#define REPRODUCIBLE 0 // fma; host = GPU bit for bit, as only + - * / sqrt fma are used
+#define PLAIN 1        // a*b + c; equals NumPy, one rounded operation a tree node
+#define FAST 2         // approximate reciprocal square roots; no equality promised
+
+#if defined(__CUDACC_RTC__)
+#define DEVICE __device__ __forceinline__
+#else
+#define DEVICE static inline __attribute__((always_inline))
+#if defined(__AVX__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#endif
+
+using real = REAL;
+
+#if LANES == 1
+using Lane = real;
+#else
+typedef real Lane __attribute__((vector_size(LANES * sizeof(real))));
+#endif
+
+// Instructions that the vector extension has no operator for; a width without them falls to a loop over the lanes.
+#if LANES > 1
+#define VECTOR_BYTES (LANES * REAL_BYTES)
+#if defined(__AVX512F__) && VECTOR_BYTES == 64 && REAL_BYTES == 8
+#define VECTOR_FMA(a, b, c) (Lane) _mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c)
+#define VECTOR_SQRT(x) (Lane) _mm512_sqrt_pd((__m512d)x)
+#define VECTOR_RSQRT14(x) (Lane) _mm512_rsqrt14_pd((__m512d)x)
+#define VECTOR_ABOVE_OR_NAN(a, b) _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_NLE_UQ)
+#elif defined(__AVX512F__) && VECTOR_BYTES == 64 && REAL_BYTES == 4
+#define VECTOR_FMA(a, b, c) (Lane) _mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c)
+#define VECTOR_SQRT(x) (Lane) _mm512_sqrt_ps((__m512)x)
+#define VECTOR_ABOVE_OR_NAN(a, b) _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLE_UQ)
+#elif defined(__FMA__) && VECTOR_BYTES == 32 && REAL_BYTES == 8
+#define VECTOR_FMA(a, b, c) (Lane) _mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c)
+#define VECTOR_SQRT(x) (Lane) _mm256_sqrt_pd((__m256d)x)
+#define VECTOR_ABOVE_OR_NAN(a, b) unsigned(_mm256_movemask_pd(_mm256_cmp_pd((__m256d)a, (__m256d)b, _CMP_NLE_UQ)))
+#elif defined(__FMA__) && VECTOR_BYTES == 32 && REAL_BYTES == 4
+#define VECTOR_FMA(a, b, c) (Lane) _mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c)
+#define VECTOR_SQRT(x) (Lane) _mm256_sqrt_ps((__m256)x)
+#define VECTOR_ABOVE_OR_NAN(a, b) unsigned(_mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_NLE_UQ)))
+#elif defined(__aarch64__) && VECTOR_BYTES == 16 && REAL_BYTES == 8
+#define VECTOR_FMA(a, b, c) (Lane) vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b)
+#define VECTOR_SQRT(x) (Lane) vsqrtq_f64((float64x2_t)x)
+#elif defined(__aarch64__) && VECTOR_BYTES == 16 && REAL_BYTES == 4
+#define VECTOR_FMA(a, b, c) (Lane) vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b)
+#define VECTOR_SQRT(x) (Lane) vsqrtq_f32((float32x4_t)x)
+#endif
+#endif
+
+// A number in every lane.
+DEVICE Lane broadcast(real x) {
+#if LANES == 1
+    return x;
+#else
+    return Lane{} + x;
+#endif
+}
+
+DEVICE real get(const Lane &x, int lane) {
+#if LANES == 1
+    return (void)lane, x;
+#else
+    return x[lane];
+#endif
+}
+
+DEVICE void set(Lane &x, int lane, real value) {
+#if LANES == 1
+    (void)lane, x = value;
+#else
+    x[lane] = value;
+#endif
+}
+
+// One rounding on every device; scalar builds for CPUs without the instruction call libm, slowly but rightly.
+DEVICE double fused(double a, double b, double c) {
+#if defined(__CUDACC_RTC__)
+    return __fma_rn(a, b, c);
+#else
+    return __builtin_fma(a, b, c);
+#endif
+}
+DEVICE float fused(float a, float b, float c) {
+#if defined(__CUDACC_RTC__)
+    return __fmaf_rn(a, b, c);
+#else
+    return __builtin_fmaf(a, b, c);
+#endif
+}
+
+DEVICE double square_root(double x) {
+#if defined(__CUDACC_RTC__)
+    return __dsqrt_rn(x);
+#else
+    return __builtin_sqrt(x);
+#endif
+}
+DEVICE float square_root(float x) {
+#if defined(__CUDACC_RTC__)
+    return __fsqrt_rn(x);
+#else
+    return __builtin_sqrtf(x);
+#endif
+}
+
+#if LANES > 1
+
+DEVICE Lane fused(Lane a, Lane b, Lane c) {
+#if defined(VECTOR_FMA)
+    return VECTOR_FMA(a, b, c);
+#else
+    for (int lane = 0; lane < LANES; ++lane) c[lane] = fused(real(a[lane]), real(b[lane]), real(c[lane]));
+    return c;
+#endif
+}
+
+DEVICE Lane square_root(Lane x) {
+#if defined(VECTOR_SQRT)
+    return VECTOR_SQRT(x);
+#else
+    for (int lane = 0; lane < LANES; ++lane) x[lane] = square_root(real(x[lane]));
+    return x;
+#endif
+}
+
+#endif
+
+// a*b + c under the job's arithmetic.
+template <class T> DEVICE T madd(T a, T b, T c) {
+#if ARITHMETIC == PLAIN
+    return a * b + c;
+#else
+    return fused(a, b, c);
+#endif
+}
+
+// Bit `lane` is set where a is above b or either is not a number.
+DEVICE unsigned above_or_nan(Lane a, Lane b) {
+#if LANES == 1
+    return !(a <= b);
+#elif defined(VECTOR_ABOVE_OR_NAN)
+    return VECTOR_ABOVE_OR_NAN(a, b);
+#else
+    unsigned bits = 0;
+    for (int lane = 0; lane < LANES; ++lane) bits |= unsigned(!(a[lane] <= b[lane])) << lane;
+    return bits;
+#endif
+}
+
+// x**(-3/2), the strength of an inverse-square force along an unnormalised distance vector.
+DEVICE Lane inverse_cube(Lane x) {
+#if ARITHMETIC == FAST && defined(__CUDACC_RTC__)
+    const Lane y = rsqrt(x);
+    return y * y * y;
+#elif ARITHMETIC == FAST && defined(VECTOR_RSQRT14)
+    // 14 bits from the instruction, then the series of (1 - h)**(-3/2): relative error below 3e-16.
+    const Lane y = VECTOR_RSQRT14(x);
+    const Lane h = fused(-x, y * y, broadcast(1));
+    const Lane cube = y * y * y;
+    const Lane series = fused(fused(broadcast(2.1875), h, broadcast(1.875)), h, broadcast(1.5));
+    return fused(cube * h, series, cube);
+#else
+    return real(1) / (x * square_root(x));
+#endif
+}
+
+DEVICE bool is_finite(real x) { return x - x == 0; }
