@@ -35,8 +35,7 @@ class Reader:
     def __init__(self, path: Path, group: zarr.Group) -> None:
         root: dict[str, Any] = group.attrs.asdict()
         # Zarr's own listing warns of ledger/, runs/ and logs/, which are no part of its hierarchy.
-        names = [file.parent.name for file in path.glob("*/zarr.json")]
-        members = {name: zarr.open_array(group.store, path=name, mode="r", zarr_format=3) for name in names}
+        members = {file.parent.name: _open_array(group, file) for file in path.glob("*/zarr.json")}
         self.path = path
         self.attributes: Mapping[str, Any] = root[ROOT_ATTRIBUTE]
         self.identity: Mapping[str, Any] = root[IDENTITY_ATTRIBUTE]
@@ -82,6 +81,11 @@ class Reader:
         array = self.array(name)
         return tuple(-(-size // shard) for size, shard in zip(array.shape, array.shards or array.chunks, strict=True))
 
+    def shard_file(self, name: str, unit: int) -> Path:
+        """The file that holds a unit's shard of an array, whether it is there or not."""
+        index = np.unravel_index(unit, self.grid(name))
+        return self.path / name / "/".join(("c", *(str(int(i)) for i in index)))
+
     def num_units(self, stage: str) -> int:
         """Number of units of a stage. Raises RequestError where the store has no such stage."""
         for name in self._arrays:
@@ -124,6 +128,13 @@ class Reader:
                 )
             self.trust(stage)
         return np.asarray(array[...])
+
+
+def _open_array(group: zarr.Group, metadata: Path) -> zarr.Array[Any]:
+    try:
+        return zarr.open_array(group.store, path=metadata.parent.name, mode="r", zarr_format=3)
+    except (OSError, ValueError, TypeError, KeyError):
+        raise RequestError(f"{metadata}: damaged; delete it and run the job again, which writes it anew") from None
 
 
 def is_store(path: Path) -> bool:

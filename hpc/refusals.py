@@ -59,7 +59,8 @@ def check_same_job(reader: Reader, plan: Plan, run_records: Mapping[str, Mapping
 
     for stage in plan.stages:
         for spec in stage.arrays:
-            _check_layout(reader, spec)
+            if spec.name in reader.arrays():
+                _check_layout(reader, spec)
 
 
 def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

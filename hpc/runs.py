@@ -6,10 +6,12 @@ about other hosts.
 
 from __future__ import annotations
 
+import glob
 import importlib.metadata
 import json
 import os
 import re
+import shutil
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,7 +20,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from hpc.durable import write_json_durably
+from hpc.durable import PARTIAL_SUFFIX, partial_run, write_json_durably
 
 RUNS_FOLDER = "runs"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -39,12 +41,15 @@ def begin(store: Path, run_id: str) -> None:
     update(store, run_id, facts)
 
 
-def update(store: Path, run_id: str, record: Mapping[str, Any]) -> None:
-    """Add fields to the record of a run (new values win), durably. A run's record has one writer at a time."""
+def update(store: Path, run_id: str, record: Mapping[str, Any], *, by: str | None = None) -> None:
+    """Add fields to the record of a run (new values win), durably. `by` is the run that does so, where it is another.
+
+    A living run's record has one writer.
+    """
     if RUN_ID.fullmatch(run_id) is None:
         raise ValueError(f"run id {run_id!r} is not of [A-Za-z0-9_-]")
     path = store / RUNS_FOLDER / f"{run_id}.json"
-    write_json_durably(path, {"run": run_id, **_load(path), **record}, f"{run_id}-record")
+    write_json_durably(path, {"run": run_id, **_load(path), **record}, f"{by or run_id}-record")
 
 
 def read_runs(store: Path) -> dict[str, dict[str, Any]]:
@@ -71,6 +76,23 @@ def known_dead(record: Mapping[str, Any]) -> bool:
         return True
     except (psutil.Error, ValueError):
         return False
+
+
+def sweep(place: Path, *, by: str) -> None:
+    """Remove partial files of runs that are known to be dead, in run `by`; look through the store once a dead run."""
+    dead = {run for run, record in read_runs(place).items() if known_dead(record) and not record.get("swept")}
+    if dead:
+        for file in place.rglob("*" + PARTIAL_SUFFIX):
+            if partial_run(file) in dead:
+                file.unlink(missing_ok=True)
+        for run in dead:
+            update(place, run, {"swept": True}, by=by)
+
+    # Stores that were never finished being made stand beside this one.
+    for folder in place.parent.glob(f"{glob.escape(place.name)}.*{PARTIAL_SUFFIX}"):
+        maker = partial_run(folder)
+        if maker is not None and known_dead(read_runs(folder).get(maker, {})):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -5,24 +5,21 @@ The only file that writes Zarr or the ledger. Never computes, never decides whic
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.abc.store import ByteRequest
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.array_spec import ArrayConfigLike
-from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore
 
 from hpc import runs
-from hpc.durable import PARTIAL_SUFFIX, make_folder, partial_path, partial_run, sync_folder, write_durably
+from hpc.durable import make_folder, partial_path, sync_folder
+from hpc.durable_store import METADATA_NAME, DurableStore
 from hpc.ledger import LEDGER_FOLDER, LEDGER_SUFFIX, LedgerFile, Record, Revocation
 from hpc.plan import ArraySpec, Plan, Stage, num_shards
 from hpc.reading import IDENTITY_ATTRIBUTE, ROOT_ATTRIBUTE, STAGE_ATTRIBUTE, open_for_reading
@@ -31,52 +28,6 @@ from kernels.errors import RequestError
 
 COMPRESSION_LEVEL = 1
 WRITE_CONFIG: ArrayConfigLike = {"write_empty_chunks": True}
-METADATA_NAME = "zarr.json"
-
-
-class DurableStore(LocalStore):
-    """A local Zarr store whose writes survive a power cut, and which remembers size and sha256 of what it wrote.
-
-    Chunks look absent to whoever writes through it, so that Zarr never reads a shard in order to write it: a unit owns
-    its shards whole.
-    """
-
-    def __init__(self, root: Path | str, *, read_only: bool = False, writer: str = "unnamed-0") -> None:
-        super().__init__(root, read_only=read_only)
-        self.writer = writer
-        self._written: dict[str, tuple[int, str]] = {}
-
-    def with_read_only(self, read_only: bool = False) -> Self:
-        """The same place, read-only or not."""
-        return type(self)(self.root, read_only=read_only, writer=self.writer)
-
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Metadata as it is on the disk; chunks never."""
-        if not key.endswith(METADATA_NAME):
-            return None
-        return await super().get(key, prototype, byte_range)
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Put one key on the disk, whole or not at all. Raises OSError (disk full, input/output error)."""
-        await asyncio.to_thread(self._put, key, value)
-
-    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """As `set`, but leave a key alone that is there."""
-        if not await self.exists(key):
-            await self.set(key, value)
-
-    def _put(self, key: str, value: Buffer) -> None:
-        self._check_writable()
-        data = value.as_buffer_like()
-        write_durably(self.root / key, data, self.writer)
-        self._written[key] = (len(value), hashlib.sha256(data).hexdigest())
-
-    def take_written(self) -> dict[str, tuple[int, str]]:
-        """Size in bytes and sha256 of each key written since the last call."""
-        written, self._written = self._written, {}
-        return written
 
 
 def check(path: Path | str, plan: Plan) -> None:
@@ -86,30 +37,31 @@ def check(path: Path | str, plan: Plan) -> None:
     (naming the keys that differ) or by another version of the kernel. An absent or empty folder is fine.
     """
     place = Path(path).resolve()
-    check_place(place)
-    if _is_taken(place):
-        check_same_job(open_for_reading(place), plan, runs.read_runs(place))
+    try:
+        check_place(place)
+        if _is_taken(place):
+            check_same_job(open_for_reading(place), plan, runs.read_runs(place))
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be used ({error.strerror or error}); choose another --out") from None
 
 
 def prepare(path: Path | str, plan: Plan, *, run_id: str) -> None:
     """Create the store of a plan, or make ready the one that is there; to be called by one process of a run.
 
-    Does `check` first, records the run in runs/ID.json, mends damaged constants and sweeps partial files of dead runs.
-    The store appears whole: it is made beside its place and renamed. Raises RequestError as `check` does.
+    Does `check` first, records the run in runs/ID.json, brings attributes up to date, mends damaged constants and
+    sweeps partial files of dead runs. A new store appears whole: it is made beside its place and renamed. Raises
+    RequestError as `check` does, and where the disk refuses.
     """
     check(path, plan)
     place = Path(path).resolve()
     try:
         if not _is_taken(place):
             _create(place, plan, run_id)
+        runs.begin(place, run_id)
+        _refresh(place, plan, run_id)
+        runs.sweep(place, by=run_id)
     except OSError as error:
-        raise RequestError(
-            f"{path}: cannot create the store: {error.strerror or error}; choose another --out"
-        ) from None
-
-    runs.begin(place, run_id)
-    _mend_constants(place, plan, run_id)
-    _sweep(place)
+        raise RequestError(f"{path}: cannot be written ({error.strerror or error}); choose another --out") from None
 
 
 def append_provenance(path: Path | str, run_id: str, record: Mapping[str, Any]) -> None:
@@ -207,8 +159,7 @@ def _create(place: Path, plan: Plan, run_id: str) -> None:
         runs.begin(partial, run_id)
         make_folder(partial / LEDGER_FOLDER)
         store = DurableStore(partial, writer=f"{run_id}-store")
-        root = {ROOT_ATTRIBUTE: dict(plan.attributes), IDENTITY_ATTRIBUTE: dict(plan.identity)}
-        zarr.create_group(store, zarr_format=3, attributes=root)
+        zarr.create_group(store, zarr_format=3, attributes=_root_attributes(plan))
         for stage in plan.stages:
             for spec in stage.arrays:
                 if num_shards(spec) != stage.num_units:
@@ -229,6 +180,12 @@ def _create(place: Path, plan: Plan, run_id: str) -> None:
     check(place, plan)
 
 
+def _root_attributes(plan: Plan) -> dict[str, Any]:
+    """The root attributes as they come back from a store: tuples as lists."""
+    root = {ROOT_ATTRIBUTE: dict(plan.attributes), IDENTITY_ATTRIBUTE: dict(plan.identity)}
+    return dict(json.loads(json.dumps(root)))
+
+
 def _create_array(store: DurableStore, spec: ArraySpec, stage: str | None) -> zarr.Array[Any]:
     """Write the metadata of one array; constants belong to no stage."""
     attributes = dict(spec.attributes) if stage is None else {**spec.attributes, STAGE_ATTRIBUTE: stage}
@@ -240,7 +197,7 @@ def _create_array(store: DurableStore, spec: ArraySpec, stage: str | None) -> za
         chunks=spec.chunk,
         shards=spec.shard,
         compressors=(ZstdCodec(level=COMPRESSION_LEVEL), Crc32cCodec()),
-        fill_value=spec.fill_value,
+        fill_value=np.dtype(spec.dtype).type(spec.fill_value),
         dimension_names=spec.dimensions,
         attributes=attributes,
         zarr_format=3,
@@ -254,32 +211,28 @@ def _open_array(store: DurableStore, name: str) -> zarr.Array[Any]:
     return zarr.open_array(store, path=name, mode="r+", zarr_format=3).with_config(WRITE_CONFIG)
 
 
-def _mend_constants(place: Path, plan: Plan, run_id: str) -> None:
-    """Write again every constant that is missing, unreadable or not what the plan says."""
+def _refresh(place: Path, plan: Plan, run_id: str) -> None:
+    """Write again what is no result and not as the plan says: root attributes, lost array metadata, constants.
+
+    What is outside the identity, pictures and titles, is that of the latest run.
+    """
     reader = open_for_reading(place)
     store = DurableStore(place, writer=f"{run_id}-store")
+    root = _root_attributes(plan)
+    if root != {ROOT_ATTRIBUTE: reader.attributes, IDENTITY_ATTRIBUTE: reader.identity}:
+        zarr.open_group(store, mode="r+", zarr_format=3).update_attributes(root)
+    for stage in plan.stages:
+        for spec in stage.arrays:
+            if spec.name not in reader.arrays():
+                _create_array(store, spec, stage.name)
     for spec, values in plan.constants:
         expected = np.asarray(values, dtype=spec.dtype)
+        if spec.name not in reader.constants():
+            _create_array(store, spec, None)[...] = expected
+            continue
         try:
             intact = reader.constant(spec.name).tobytes() == expected.tobytes()
         except (OSError, ValueError, RuntimeError):
             intact = False
         if not intact:
             _open_array(store, spec.name)[...] = expected
-
-
-def _sweep(place: Path) -> None:
-    """Remove partial files of runs that are known to be dead; look through the store once a dead run."""
-    dead = {run for run, record in runs.read_runs(place).items() if runs.known_dead(record) and not record.get("swept")}
-    if dead:
-        for file in place.rglob("*" + PARTIAL_SUFFIX):
-            if partial_run(file) in dead:
-                file.unlink(missing_ok=True)
-        for run in dead:
-            runs.update(place, run, {"swept": True})
-
-    # Stores that were never finished being made stand beside this one.
-    for folder in place.parent.glob(f"{place.name}.*{PARTIAL_SUFFIX}"):
-        maker = partial_run(folder)
-        if maker is not None and runs.known_dead(runs.read_runs(folder).get(maker, {})):
-            shutil.rmtree(folder, ignore_errors=True)
