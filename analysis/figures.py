@@ -1,0 +1,72 @@
+"""A picture inside axes: the view's names and coordinates, and the colours' scale, drawn by matplotlib.
+
+Owns the layout of figures. The picture itself keeps its pixels one to one, up to LARGEST_PX on a side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import clusters
+from analysis.blocks import Scale
+from analysis.field import Field
+
+LARGEST_PX = 4096
+"""A map that is larger on a side is thinned out, every n-th row and column."""
+
+POINTS_PER_INCH = 72
+MARGINS_EM = {"left": 7.0, "right": 9.0, "bottom": 4.5, "top": 2.5}
+BAR_EM = (1.0, 1.2)
+"""Distance of the colour bar from the picture, and its width."""
+
+
+def figure(field: Field, t: int, scale: Scale, client: Any = None) -> NDArray[np.uint8]:
+    """Picture frame `t` with axes and colour bar: uint8 (rows, columns, 3). `client` is of `clusters.connect`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+    from matplotlib.figure import Figure
+
+    step = max(1, -(-max(field.shape) // LARGEST_PX))
+    pixels = clusters.compute(client, field.frame(t).painted(scale)[::step, ::step])
+    rows, columns = pixels.shape[:2]
+
+    # Lay out in pixels: the picture one to one, margins in units of the letters' size
+    em = max(10.0, min(rows, columns) / 45)
+    left, right, bottom, top = (round(em * MARGINS_EM[side]) for side in ("left", "right", "bottom", "top"))
+    width, height = left + columns + right, bottom + rows + top
+    dpi = 100.0
+    canvas = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, facecolor="white")
+    FigureCanvasAgg(canvas)
+    font = {"size": em * POINTS_PER_INCH / dpi}
+
+    # Draw the picture with the pixels' coordinates
+    axes = canvas.add_axes((left / width, bottom / height, columns / width, rows / height))
+    (left_edge, right_edge), (top_edge, bottom_edge) = (_edges(field.coordinates(name, t)) for name in ("x", "y"))
+    extent = (left_edge, right_edge, bottom_edge, top_edge)
+    axes.imshow(pixels, extent=extent, interpolation="none", aspect="auto", origin="upper")
+    names = field.reader.attributes["job"].get("view", {}).get("axes", ("x", "y"))
+    axes.set_xlabel(names[0], fontdict=font)
+    axes.set_ylabel(names[1], fontdict=font)
+    axes.tick_params(labelsize=font["size"] * 0.9)
+
+    # Draw the colours' scale beside it
+    gap, thickness = (em * part for part in BAR_EM)
+    bar_axes = canvas.add_axes(((left + columns + gap) / width, bottom / height, thickness / width, rows / height))
+    norm = Normalize(scale.low, scale.high)
+    bar = canvas.colorbar(ScalarMappable(norm, ListedColormap(scale.colours / 255)), cax=bar_axes)
+    bar.set_label(field.formula.text, fontsize=font["size"])
+    bar.ax.tick_params(labelsize=font["size"] * 0.9)
+
+    canvas.canvas.draw()
+    return np.asarray(canvas.canvas.buffer_rgba())[:, :, :3].copy()  # type: ignore[attr-defined]
+
+
+def _edges(coordinates: NDArray[np.float64]) -> tuple[float, float]:
+    """Where the first pixel begins and the last one ends, each pixel centred on its coordinate."""
+    first, last = float(coordinates[0]), float(coordinates[-1])
+    half = (last - first) / (2 * (len(coordinates) - 1)) if len(coordinates) > 1 else 0.5
+    return first - half, last + half
