@@ -49,9 +49,20 @@ class Stage(Protocol):
     All arrays of a stage have the same number of shards in the same C order (dimensions with one shard may differ).
     """
 
-    name: str
-    arrays: tuple[ArraySpec, ...]
-    num_units: int
+    @property
+    def name(self) -> str:
+        """The stage's name, unique in its plan."""
+        ...
+
+    @property
+    def arrays(self) -> tuple[ArraySpec, ...]:
+        """What the stage computes."""
+        ...
+
+    @property
+    def num_units(self) -> int:
+        """Number of units, and of shards of each array."""
+        ...
 
     def cost(self, unit: int) -> float:
         """Work relative to the stage's other units (for the order of handing out and the time estimate)."""
