@@ -1,0 +1,39 @@
+"""`horseshoe measure`: numbers from a store as CSV."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from jobs.commands.options import Cluster, Colormap, Out, Overrides, Store, Value
+from jobs.commands.pictures import picture_overrides, result_path
+
+
+def main(
+    name: Annotated[str, Parameter(name="NAME")],
+    store: Store,
+    /,
+    *,
+    out: Out = None,
+    cluster: Cluster = "none",
+    value: Value = None,
+    colormap: Colormap = None,
+    overrides: Overrides = (),
+) -> int:
+    """Measure a store.
+
+    Parameters
+    ----------
+    name:
+        Which measurement.
+    """
+    picture_overrides(overrides, value, colormap)
+    path = result_path(store, out, ".csv")
+
+    from analysis import measures
+    from analysis.clusters import connect
+
+    with connect(cluster) as client:
+        print(measures.measure(name, store, path, client=client))
+    return 0

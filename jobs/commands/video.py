@@ -1,0 +1,28 @@
+"""`horseshoe video`: the frames of a store as MP4."""
+
+from __future__ import annotations
+
+from jobs.commands.options import Cluster, Colormap, Out, Overrides, Store, Value
+from jobs.commands.pictures import picture_overrides, result_path
+
+
+def main(
+    store: Store,
+    /,
+    *,
+    out: Out = None,
+    cluster: Cluster = "none",
+    value: Value = None,
+    colormap: Colormap = None,
+    overrides: Overrides = (),
+) -> int:
+    """Draw the frames of a store as a video."""
+    picture = picture_overrides(overrides, value, colormap)
+    path = result_path(store, out, ".mp4")
+
+    from analysis import video
+    from analysis.clusters import connect
+
+    with connect(cluster) as client:
+        print(video.video(store, path, picture=picture, client=client))
+    return 0

@@ -1,0 +1,236 @@
+"""Job kind `divergence`: where two copies of three bodies, started a little apart, separate.
+
+Owns the sections of the kind and turns a job into a plan of one stage. The mathematics is kernels/threebody.py.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+import numpy as np
+
+from hpc.plan import ArraySpec, Plan
+from jobs.divergence_stage import DivergenceStage, Parameters, Setting
+from jobs.identity import attributes, identity
+from jobs.model import Job
+from jobs.parameters import Floats, frame_parameter, pixel_parameter
+from jobs.sections import Number, Section
+from jobs.tiling import layout
+from jobs.view import coordinates, depends_on_frame
+from kernels import threebody
+from kernels.backends.base import Array, Backend
+from kernels.errors import RequestError
+
+Vector = tuple[Number, Number, Number]
+
+DEFAULTS: dict[str, Any] = {
+    "outputs": ["times", "outcome"],
+    "view": {"width": 40.0, "resolution": [1000, 1000]},
+    "picture": {"value": "steps - times", "colormap": "inferno"},
+}
+
+MAX_STEPS = 2**31 - 2
+"""Counts are int32."""
+
+
+class Bodies(Section, frozen=True, kw_only=True):
+    """The three bodies at state 0: each row one body; formulas of u, v and t."""
+
+    mass: Vector = (10.0, 20.0, 30.0)
+    position: tuple[Vector, Vector, Vector] = (("u", "v", -11.0), (0.0, 0.0, 0.0), (10.0, 10.0, 12.0))
+    velocity: tuple[Vector, Vector, Vector] = ((-3.0, 0.0, 0.0), (0.0, 0.0, 0.0), (3.0, 0.0, 0.0))
+    gravity: Number = 9.8
+
+
+class Twin(Section, frozen=True, kw_only=True):
+    """The second copy: `body` (1 to 3) starts `shift` away; the copies are apart beyond `distance`, a formula of t."""
+
+    body: Literal[1, 2, 3] = 1
+    shift: Vector = (0.001, 0.001, 0.001)
+    distance: Number = 0.5
+
+
+class Integrator(Section, frozen=True, kw_only=True):
+    """Method, time step and number of updates (formulas of t); whether a pixel stops where its copies are apart."""
+
+    method: Literal["euler"] = "euler"
+    dt: Number = 0.001
+    steps: Number = 50_000.0
+    early_stop: bool = True
+
+
+Output = Literal["times", "outcome", "separation", "energy_error", "final"]
+
+
+class Divergence(Job, frozen=True, kw_only=True):
+    """A divergence map: `times` and its companions over a plane of starting points or of parameters."""
+
+    kind: Literal["divergence"]
+    outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
+    bodies: Bodies = Bodies()
+    twin: Twin = Twin()
+    integrator: Integrator = Integrator()
+
+
+MODEL = Divergence
+
+
+def resolve(job: Job) -> Divergence:
+    """The job with outputs in their fixed order, shard and chunk filled in; RequestError for impossible values."""
+    job = cast(Divergence, job)
+    if job.numerics.precision not in ("auto", "float32", "float64"):
+        raise RequestError(f"numerics.precision: {job.numerics.precision} is not offered for kind divergence")
+    count = job.frames.count
+    setting = read_setting(job)
+    coordinates(job.view, 1 if not depends_on_frame(job.view) else count)
+    rows, columns = job.view.resolution[1], job.view.resolution[0]
+    shard, chunk = layout(job.run, (rows, columns), count, int(setting.steps.max()))
+    outputs = tuple(name for name in threebody.OUTPUTS if name in job.outputs)
+    run = msgspec.structs.replace(job.run, shard=shard, chunk=chunk)
+    return msgspec.structs.replace(job, outputs=outputs, run=run)
+
+
+def read_setting(job: Divergence) -> Setting:
+    """Every number of the job as a constant, an array over frames, or a formula; RequestError names a bad key."""
+    count = job.frames.count
+    steps = frame_parameter("integrator.steps", job.integrator.steps).over_frames(count)
+    distance = frame_parameter("twin.distance", job.twin.distance).over_frames(count)
+    dt = frame_parameter("integrator.dt", job.integrator.dt).over_frames(count)
+    steps = np.floor(steps)
+    for key, values, low in (("integrator.steps", steps, 1.0), ("twin.distance", distance, 0.0)):
+        if values.min() < low:
+            raise RequestError(f"{key}: must be at least {low:g}; it is {values.min():g} in frame {values.argmin()}")
+    if steps.max() > MAX_STEPS:
+        raise RequestError(f"integrator.steps: at most {MAX_STEPS}; it is {steps.max():g} in frame {steps.argmax()}")
+    if (dt == 0).any():
+        raise RequestError(f"integrator.dt: must not be 0; it is in frame {int(np.argmax(dt == 0))}")
+    return Setting(
+        view=job.view,
+        steps=steps.astype(np.int64),
+        distance=distance,
+        dt=dt,
+        mass=_vector("bodies.mass", job.bodies.mass),
+        position=_matrix("bodies.position", job.bodies.position),
+        velocity=_matrix("bodies.velocity", job.bodies.velocity),
+        gravity=pixel_parameter("bodies.gravity", job.bodies.gravity),
+        shift=_vector("twin.shift", job.twin.shift),
+    )
+
+
+def problem(job: Divergence) -> threebody.Problem:
+    """What the compiled program depends on."""
+    return threebody.Problem(
+        precision="float32" if job.numerics.precision == "float32" else "float64",
+        arithmetic=job.numerics.arithmetic,
+        early_stop=job.integrator.early_stop,
+        body=job.twin.body - 1,
+        outputs=job.outputs,
+        method=job.integrator.method,
+    )
+
+
+def plan(job: Job, backend: Backend) -> Plan:
+    """One stage whose units are the shards of every frame."""
+    job = cast(Divergence, job)
+    setting = read_setting(job)
+    own = identity(job, backend)
+    stage = DivergenceStage(
+        name="divergence",
+        arrays=tuple(_array(job, name, setting) for name in job.outputs),
+        problem=problem(job),
+        setting=setting,
+    )
+    return Plan(
+        stages=(stage,),
+        constants=tuple(_constants(job, setting)),
+        attributes=attributes(job, own, threebody.digest(stage.problem)),
+        identity=own,
+    )
+
+
+LONG_NAMES = {
+    "times": ("steps", "first state at which the copies are farther apart than twin.distance"),
+    "outcome": ("1", "how the pixel ended"),
+    "separation": ("length", "distance of the shifted body's copies where the pixel stopped"),
+    "energy_error": ("1", "relative change of the unshifted system's energy where the pixel stopped"),
+    "final": ("length; length/time", "positions and velocities of the unshifted system where the pixel stopped"),
+}
+COMPONENTS = [
+    f"{quantity}_{axis}_{body}" for quantity in ("position", "velocity") for body in (1, 2, 3) for axis in "xyz"
+]
+
+
+def _array(job: Divergence, name: str, setting: Setting) -> ArraySpec:
+    """The layout and attributes of one output."""
+    columns, rows = job.view.resolution
+    shard, chunk = job.run.shard, job.run.chunk
+    assert shard is not None
+    assert chunk is not None
+    dtype = threebody.OUTPUTS[name]
+    units, long_name = LONG_NAMES[name]
+    extra: dict[str, Any] = {}
+    if name == "times":
+        same = bool((setting.steps == setting.steps[0]).all())
+        extra["never"] = int(setting.steps[0]) if same else "steps"
+    if name == "outcome":
+        extra["outcomes"] = dict(threebody.OUTCOMES)
+    inner: tuple[tuple[str, int], ...] = ()
+    if name == "final":
+        extra["components"] = COMPONENTS
+        inner = (("component", len(COMPONENTS)),)
+    depth = tuple(size for _, size in inner)
+    return ArraySpec(
+        name=name,
+        shape=(job.frames.count, *depth, rows, columns),
+        dtype=dtype,
+        shard=(1, *depth, *shard),
+        chunk=(1, *(1 for _ in inner), *chunk),
+        dimensions=("frame", *(label for label, _ in inner), "y", "x"),
+        fill_value=-1 if name == "times" else 255 if name == "outcome" else math.nan,
+        attributes={"units": units, "long_name": long_name, **extra},
+    )
+
+
+def _constants(job: Divergence, setting: Setting) -> list[tuple[ArraySpec, Array]]:
+    """Coordinates, and every parameter that has one value a frame."""
+    count = job.frames.count
+    x, y = coordinates(job.view, count)
+    constants = [_coordinate("x", job.view.axes[0], x), _coordinate("y", job.view.axes[1], y)]
+    constants.append(_per_frame("steps", "1", "integrator.steps", setting.steps.astype(np.int32)))
+    constants.append(_per_frame("dt", "time", "integrator.dt", setting.dt))
+    constants.append(_per_frame("distance", "length", "twin.distance", setting.distance))
+    named = [("gravity", setting.gravity, True)]
+    named += [(f"mass_{i}", one, True) for i, one in enumerate(setting.mass, 1)]
+    for label, matrix in (("position", setting.position), ("velocity", setting.velocity)):
+        for body, row in enumerate(matrix, 1):
+            named += [(f"{label}_{body}_{axis}", one, False) for axis, one in zip("xyz", row, strict=True)]
+    named += [(f"shift_{axis}", one, False) for axis, one in zip("xyz", setting.shift, strict=True)]
+    for name, one, always in named:
+        if not one.depends_on_pixel and (always or one.depends_on_frame):
+            constants.append(_per_frame(name, "", one.key, one.over_frames(count)))
+    return constants
+
+
+def _per_frame(name: str, units: str, key: str, values: Array) -> tuple[ArraySpec, Array]:
+    shape = values.shape
+    fill = -1 if values.dtype.kind == "i" else math.nan
+    told = {"units": units, "long_name": key}
+    return ArraySpec(name, shape, values.dtype.str, shape, shape, ("frame",), fill, told), values
+
+
+def _coordinate(name: str, label: str, values: Floats) -> tuple[ArraySpec, Array]:
+    told = {"units": "", "long_name": label}
+    chunk = (1, values.shape[1])
+    return ArraySpec(name, values.shape, "<f8", values.shape, chunk, ("frame", name), math.nan, told), values
+
+
+def _vector(key: str, row: Vector) -> Parameters:
+    x, y, z = (pixel_parameter(f"{key}[{i}]", number) for i, number in enumerate(row))
+    return x, y, z
+
+
+def _matrix(key: str, rows: tuple[Vector, Vector, Vector]) -> tuple[Parameters, Parameters, Parameters]:
+    first, second, third = (_vector(f"{key}[{i}]", row) for i, row in enumerate(rows))
+    return first, second, third

@@ -1,0 +1,139 @@
+"""The units of a divergence job: formulas become the starting values of one tile, the kernel does the rest.
+
+Every unit is a pure function of the job and its number. Nothing here reads a store or a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc.plan import ArraySpec, Finished
+from jobs.parameters import Floats, Parameter
+from jobs.sections import View
+from jobs.view import window
+from kernels import threebody
+from kernels.backends.base import Backend, Run
+
+Parameters = tuple[Parameter, Parameter, Parameter]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Every number of a job: arrays over frames, or parameters that the pixel may enter."""
+
+    view: View
+    steps: NDArray[np.int64]
+    distance: Floats
+    dt: Floats
+    mass: Parameters
+    position: tuple[Parameters, Parameters, Parameters]
+    velocity: tuple[Parameters, Parameters, Parameters]
+    gravity: Parameter
+    shift: Parameters
+
+    def pixel_parameters(self) -> Iterator[Parameter]:
+        """All parameters that a pixel's coordinates may enter."""
+        for row in (self.mass, *self.position, *self.velocity, (self.gravity,), self.shift):
+            yield from row
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One unit's part of a frame."""
+
+    frame: int
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+
+@dataclass(frozen=True)
+class DivergenceStage:
+    """Unit i is shard i of the arrays, counted in C order over (frame, rows, columns)."""
+
+    name: str
+    arrays: tuple[ArraySpec, ...]
+    problem: threebody.Problem
+    setting: Setting
+
+    @property
+    def num_units(self) -> int:
+        """One unit a shard."""
+        return math.prod(self._grid())
+
+    def tile(self, unit: int) -> Tile:
+        """Which pixels of which frame a unit owns; at the edges less than a whole shard."""
+        frame, down, across = (int(index) for index in np.unravel_index(unit, self._grid()))
+        height, width = self.arrays[0].shard[-2:]
+        rows, columns = self.arrays[0].shape[-2:]
+        return Tile(
+            frame,
+            slice(down * height, min((down + 1) * height, rows)),
+            slice(across * width, min((across + 1) * width, columns)),
+        )
+
+    def cost(self, unit: int) -> float:
+        """Pixels times steps."""
+        tile = self.tile(unit)
+        return float(math.prod(tile.shape)) * float(self.setting.steps[tile.frame])
+
+    def memory_bytes(self, unit: int) -> int:
+        """Starting values, the kernel's results, and a shard buffer with its encoded copy for each array."""
+        pixels = math.prod(self.tile(unit).shape)
+        starting = 8 * (sum(one.depends_on_pixel for one in self.setting.pixel_parameters()) + 4)
+        results = sum(np.dtype(array.dtype).itemsize * math.prod(array.shard[1:-2]) for array in self.arrays)
+        buffers = 2 * results * math.prod(self.arrays[0].shard[-2:])
+        return pixels * (starting + results) + buffers
+
+    def start(self, unit: int, backend: Backend, finished: Finished) -> Run:
+        """Begin the unit's pixels on a back end."""
+        del finished
+        tile = self.tile(unit)
+        program = threebody.compile(self.problem, backend)
+        return program.start(
+            self.initial(tile),
+            distance=float(self.setting.distance[tile.frame]),
+            dt=float(self.setting.dt[tile.frame]),
+            steps=int(self.setting.steps[tile.frame]),
+        )
+
+    def initial(self, tile: Tile) -> threebody.Initial:
+        """Starting values of a tile: floats, and float64 arrays of the tile's shape where the pixel enters."""
+        u, v = window(self.setting.view, tile.frame).points(tile.rows, tile.columns)
+
+        def value(parameter: Parameter) -> threebody.Value:
+            values = parameter.over_pixels(tile.frame, u, v)
+            if isinstance(values, float):
+                return values
+            return np.ascontiguousarray(np.broadcast_to(values, tile.shape))
+
+        def vector(row: Parameters) -> threebody.Vector:
+            return value(row[0]), value(row[1]), value(row[2])
+
+        def matrix(
+            rows: tuple[Parameters, Parameters, Parameters],
+        ) -> tuple[threebody.Vector, threebody.Vector, threebody.Vector]:
+            return vector(rows[0]), vector(rows[1]), vector(rows[2])
+
+        return threebody.Initial(
+            shape=tile.shape,
+            position=matrix(self.setting.position),
+            velocity=matrix(self.setting.velocity),
+            mass=vector(self.setting.mass),
+            gravity=value(self.setting.gravity),
+            shift=vector(self.setting.shift),
+        )
+
+    def _grid(self) -> tuple[int, int, int]:
+        first = self.arrays[0]
+        frames, (rows, columns) = first.shape[0], first.shape[-2:]
+        return frames, -(-rows // first.shard[-2]), -(-columns // first.shard[-1])

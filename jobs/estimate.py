@@ -1,0 +1,115 @@
+"""What a plan will cost: units, files, bytes, memory, time. Refuses what cannot fit.
+
+Pure arithmetic over the plan protocol, but for `probe`, which works half a second. Knows no job kind.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpc.plan import ArraySpec, Plan, Stage, num_shards
+from kernels.backends.base import Array, Backend
+from kernels.errors import RequestError
+
+MANY_FILES = 100_000
+RANK_BYTES = 200_000_000
+PROBE_S = 0.5
+PROBE_LIMIT_S = 10.0
+MOST_UNITS_SUMMED = 20_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """Sizes of a store and of one rank's memory, in bytes; before compression."""
+
+    num_units: int
+    num_files: int
+    store_bytes: int
+    rank_bytes: int
+
+
+def size(plan: Plan, backend: Backend) -> Size:
+    """The sizes of a plan whose ranks work on this back end."""
+    specs = [*(array for stage in plan.stages for array in stage.arrays), *(spec for spec, _ in plan.constants)]
+    return Size(
+        num_units=sum(stage.num_units for stage in plan.stages),
+        num_files=sum(num_shards(spec) for spec in specs),
+        store_bytes=sum(_bytes(spec) for spec in specs),
+        rank_bytes=RANK_BYTES + max(_unit_bytes(stage) for stage in plan.stages) * (backend.concurrent_units + 1),
+    )
+
+
+def refuse_what_cannot_fit(plan: Plan, backend: Backend, num_ranks: int = 1) -> None:
+    """RequestError naming run.shard where `num_ranks` ranks of one host need more memory than it has."""
+    import psutil  # type: ignore[import-untyped]
+
+    need = size(plan, backend).rank_bytes * num_ranks
+    available = psutil.virtual_memory().available
+    if need > available:
+        ranks = f"{num_ranks} ranks on this host need" if num_ranks > 1 else "a rank needs"
+        raise RequestError(
+            f"run.shard: {ranks} {human_bytes(need)}, {human_bytes(available)} are free; choose smaller shards"
+        )
+
+
+def total_cost(stage: Stage) -> float:
+    """Sum of the costs of all units; of evenly spaced ones where they are many."""
+    step = max(1, stage.num_units // MOST_UNITS_SUMMED)
+    costs = [stage.cost(unit) for unit in range(0, stage.num_units, step)]
+    return math.fsum(costs) * stage.num_units / len(costs)
+
+
+def probe(stage: Stage, backend: Backend) -> float:
+    """Seconds that the whole stage takes on one rank, from half a second of its middle unit."""
+    unit = stage.num_units // 2
+    run = stage.start(unit, backend, _Nothing())
+    begin = time.perf_counter()
+    fraction, elapsed_s = 0.0, 0.0
+    while fraction == 0.0 and elapsed_s < PROBE_LIMIT_S:
+        fraction = run.advance(PROBE_S)
+        elapsed_s = time.perf_counter() - begin
+    if fraction == 0.0:
+        return math.inf
+    return elapsed_s / fraction * total_cost(stage) / stage.cost(unit)
+
+
+class _Nothing:
+    """No earlier stage has been computed yet."""
+
+    def read(self, name: str) -> Array:
+        raise LookupError(name)
+
+
+def human_bytes(number: float) -> str:
+    """'3.2 MB'."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.4g} TB"
+
+
+def human_seconds(seconds: float) -> str:
+    """'2 h 5 min', 'less than 1 s'."""
+    if seconds < 1:
+        return "less than 1 s"
+    if not math.isfinite(seconds):
+        return "too long to tell"
+    for unit, length, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= length:
+            whole, rest = divmod(seconds, length)
+            return f"{int(whole)} {unit} {int(rest / part)} {smaller}"
+    return f"{seconds:.0f} s"
+
+
+def _unit_bytes(stage: Stage) -> int:
+    """Memory of the largest unit: the first is whole where any is, the last may differ in another frame."""
+    return max(stage.memory_bytes(0), stage.memory_bytes(stage.num_units - 1))
+
+
+def _bytes(spec: ArraySpec) -> int:
+    return math.prod(spec.shape) * np.dtype(spec.dtype).itemsize

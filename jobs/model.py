@@ -1,0 +1,135 @@
+"""From a job's text to a frozen, typed, complete job: unknown keys, wrong types and bad values end here.
+
+Owns the base class of jobs, the table of job kinds and the wording of errors. Starts no work.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol, cast
+
+import msgspec
+
+from hpc.options import RunOptions
+from hpc.plan import Plan
+from jobs.reading import Tree, locate, merge, nearest, one_line, read, read_overrides
+from jobs.sections import Check, Frames, Numerics, Picture, RunSection, Section, View
+from kernels.backends.base import Backend
+from kernels.errors import RequestError
+
+KINDS = {"divergence": "jobs.divergence"}
+"""Module of every job kind; imported when a job of that kind is loaded."""
+
+NAME = r"^[a-z0-9-]{1,64}$"
+
+
+class Job(Section, frozen=True, kw_only=True):
+    """What every job has; a kind adds its own sections and the outputs it knows."""
+
+    kind: str
+    name: Annotated[str, msgspec.Meta(pattern=NAME)]
+    title: str = ""
+    description: str = ""
+    source: str = ""
+    outputs: tuple[str, ...] = ()
+    view: View
+    frames: Frames = Frames()
+    numerics: Numerics = Numerics()
+    run: RunSection = RunSection()
+    picture: Picture
+    check: tuple[Check, ...] = ()
+
+
+class Kind(Protocol):
+    """What the module of a job kind offers."""
+
+    MODEL: type[Job]
+    DEFAULTS: Tree
+
+    def resolve(self, job: Job) -> Job:
+        """The job with everything filled in that follows from the rest; RequestError where a value is impossible."""
+        ...
+
+    def plan(self, job: Job, backend: Backend) -> Plan:
+        """The stages, arrays and attributes of a resolved job for programs of this back end."""
+        ...
+
+
+def load(name_or_path: str, overrides: Sequence[str] = ()) -> Job:
+    """Read, complete and check a job by gallery name or TOML path.
+
+    `overrides` are texts `key=value`, later ones win. Raises RequestError with one line that names the key.
+    """
+    path = locate(name_or_path)
+    tree = merge({"name": path.stem}, read(path))
+    return from_tree(merge(tree, read_overrides(overrides)))
+
+
+def from_tree(tree: Tree) -> Job:
+    """A resolved job from plain data; see `load`."""
+    module = kind_of(tree.get("kind"))
+    tree = merge(module.DEFAULTS, tree)
+    if isinstance(tree.get("check"), dict):
+        tree["check"] = [tree["check"]]
+    try:
+        job = msgspec.convert(tree, module.MODEL)
+    except msgspec.ValidationError as error:
+        raise RequestError(_explain(str(error), module.MODEL)) from None
+    return module.resolve(job)
+
+
+def kind_of(name: object) -> Kind:
+    """The module of a job kind; RequestError for a kind that does not exist."""
+    if not isinstance(name, str) or name not in KINDS:
+        near = nearest(str(name), list(KINDS))
+        known = ", ".join(KINDS)
+        raise RequestError(f"kind: {one_line(name)!r} is not a job kind{near}; known: {known}")
+    return cast(Kind, importlib.import_module(KINDS[name]))
+
+
+def plan(job: Job, backend: Backend) -> Plan:
+    """The plan of a job; see `Kind.plan`."""
+    return kind_of(job.kind).plan(job, backend)
+
+
+def run_options(job: Job) -> RunOptions:
+    """The part of `[run]` that the engine reads."""
+    run = job.run
+    return RunOptions(
+        threads=run.threads, device=run.device, grace_s=run.grace_s, deadline=run.deadline, progress=run.progress
+    )
+
+
+def _explain(message: str, model: type[Job]) -> str:
+    """msgspec's message as one line that starts with the dotted key."""
+    text, _, path = message.rpartition(" - at `$")
+    key = path.rstrip("`").lstrip(".")
+    if not text:
+        text, key = message, ""
+
+    # Name the unknown or missing key itself, not the table around it.
+    if match := re.match(r"Object (contains unknown|missing required) field `(.*)`", text):
+        name = match[2]
+        full = f"{key}.{name}" if key else name
+        if match[1] == "missing required":
+            return f"{full}: is missing"
+        return f"{one_line(full)}: unknown key{nearest(name, _fields(model, key))}"
+    text = text.replace("`", "").replace("object", "a table").replace("array", "a list").replace("str", "a string")
+    if "matching regex" in text:
+        text = "only lower-case letters, digits and -, at most 64 characters"
+    return f"{key or 'job'}: {text[0].lower()}{text[1:]}"
+
+
+def _fields(model: type[Section], key: str) -> list[str]:
+    """Field names of the section at a dotted key."""
+    section: Any = model
+    for part in filter(None, re.sub(r"\[.*?\]", "", key).split(".")):
+        types = {field.name: field.type for field in msgspec.structs.fields(section)}
+        section = types.get(part)
+        for inner in getattr(section, "__args__", ()):
+            section = inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else section
+    if not (isinstance(section, type) and issubclass(section, msgspec.Struct)):
+        return []
+    return [field.name for field in msgspec.structs.fields(section)]

@@ -1,0 +1,77 @@
+"""Numbers of a job that may be formulas: of the frame, or of the pixel as well.
+
+Owns parsing with the key in every error, and evaluation to finite float64. Never evaluates text by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.sections import Number
+from kernels.errors import RequestError
+from kernels.expression import Formula, evaluate, parse
+
+FRAME_NAMES = frozenset({"t"})
+PIXEL_NAMES = frozenset({"u", "v"})
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number of a job: a constant, or a formula of t and perhaps of u and v."""
+
+    key: str
+    value: float | Formula
+
+    @property
+    def depends_on_frame(self) -> bool:
+        """Whether the frame index occurs in it."""
+        return isinstance(self.value, Formula) and not FRAME_NAMES.isdisjoint(self.value.names)
+
+    @property
+    def depends_on_pixel(self) -> bool:
+        """Whether the pixel's coordinates occur in it."""
+        return isinstance(self.value, Formula) and not PIXEL_NAMES.isdisjoint(self.value.names)
+
+    def over_frames(self, count: int) -> Floats:
+        """Its value in each frame, float64 of shape (count,); RequestError where one is not a finite real number."""
+        if isinstance(self.value, float):
+            return np.full(count, self.value)
+        with np.errstate(all="ignore"):
+            values = np.asarray(evaluate.numpy(self.value, {"t": np.arange(count, dtype=np.float64)}))
+        frames = np.array(np.broadcast_to(self._real(values), (count,)))
+        if not np.isfinite(frames).all():
+            frame = int(np.argmin(np.isfinite(frames)))
+            raise RequestError(f"{self.key}: {self.value.text!r} is {frames[frame]} in frame {frame}")
+        return frames
+
+    def over_pixels(self, frame: int, u: Floats, v: Floats) -> float | Floats:
+        """Its value at points (u, v) of one frame: a float where no pixel occurs, else float64 that broadcasts."""
+        if isinstance(self.value, float):
+            return self.value
+        with np.errstate(all="ignore"):
+            values = self._real(np.asarray(evaluate.numpy(self.value, {"t": float(frame), "u": u, "v": v})))
+        return values if self.depends_on_pixel else float(values)
+
+    def _real(self, values: NDArray[np.generic]) -> Floats:
+        if np.iscomplexobj(values):
+            raise RequestError(f"{self.key}: a real number is needed; take re(...), im(...) or abs(...) of it")
+        return values.astype(np.float64)
+
+
+def frame_parameter(key: str, number: Number) -> Parameter:
+    """A number that may depend on t only."""
+    return _parameter(key, number, FRAME_NAMES)
+
+
+def pixel_parameter(key: str, number: Number) -> Parameter:
+    """A number that may depend on t, u and v."""
+    return _parameter(key, number, FRAME_NAMES | PIXEL_NAMES)
+
+
+def _parameter(key: str, number: Number, names: frozenset[str]) -> Parameter:
+    return Parameter(key, parse(number, names=names, key=key) if isinstance(number, str) else float(number))

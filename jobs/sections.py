@@ -1,0 +1,79 @@
+"""The sections that every job kind shares, as frozen typed records.
+
+Owns names, types and defaults of CONTRACT keys; what a value means is decided where it is used.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Number = float | str
+"""A number, or a formula of the frame index t (and of the pixel where a kind allows it)."""
+
+Size = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all sections: frozen, no unknown keys."""
+
+
+class View(Section, frozen=True, kw_only=True):
+    """Which points of the plane the pixels are; see jobs/view.py for the formulas. `rotation` is in degrees."""
+
+    center: tuple[Number, Number] = (0.0, 0.0)
+    width: Number
+    height: Number | None = None
+    resolution: tuple[Size, Size]
+    sampling: Literal["center", "edge", "inclusive"] = "center"
+    rows: Literal["up", "down"] = "up"
+    rotation: Number = 0.0
+    axes: tuple[str, str] = ("x", "y")
+
+
+class Frames(Section, frozen=True, kw_only=True):
+    """How many values the frame index t takes: 0 ... count - 1."""
+
+    count: Size = 1
+
+
+class Numerics(Section, frozen=True, kw_only=True):
+    """Precision and policy of the arithmetic."""
+
+    precision: Literal["auto", "float32", "float64", "double-double", "perturbation"] = "auto"
+    arithmetic: Literal["reproducible", "plain", "fast"] = "reproducible"
+
+
+class RunSection(Section, frozen=True, kw_only=True):
+    """Where and how the work runs. `shard` and `chunk` are [rows, columns] and belong to the store's layout."""
+
+    threads: Size | None = None
+    device: Literal["auto", "host", "cuda"] = "auto"
+    grace_s: Seconds = 10.0
+    deadline: str | None = None
+    progress: Literal["auto", "bar", "lines", "none"] = "auto"
+    shard: tuple[Size, Size] | None = None
+    chunk: tuple[Size, Size] | None = None
+
+
+class Picture(Section, frozen=True, kw_only=True):
+    """How a finished store is drawn; written to the store, so that analysis reads nothing else."""
+
+    value: str
+    frames: Size | None = None
+    colormap: str
+    range: Literal["auto", "frame"] | tuple[float, float] = "auto"
+    background: str = "black"
+    axes: bool = False
+    fps: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+
+
+class Check(Section, frozen=True, kw_only=True):
+    """One known result: the job with `overrides` laid over it has this `quantity`, to within `tolerance`."""
+
+    overrides: dict[str, Any] = {}
+    quantity: str
+    value: float | str
+    tolerance: Annotated[float, msgspec.Meta(ge=0)] = 0.0

@@ -1,0 +1,142 @@
+"""Pixels <-> coordinates: the formulas of the View contract, by index, in float64.
+
+A tile's coordinates are a slice of the whole frame's, bit for bit; nothing here knows what is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.sections import Number, View
+from kernels.errors import RequestError
+from kernels.expression import Formula, evaluate, parse
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The view of one frame in plain numbers; lengths in units of u and v, `rotation` in degrees."""
+
+    center: tuple[float, float]
+    width: float
+    height: float
+    columns: int
+    rows: int
+    sampling: Literal["center", "edge", "inclusive"]
+    rows_up: bool
+    rotation: float
+
+    def horizontal(self, start: int, stop: int) -> Floats:
+        """First coordinate of columns start ... stop - 1 before rotation, float64 of shape (stop - start,)."""
+        left = self.center[0] - self.width / 2
+        return self._sample(self.center[0], left, self.width, self.columns, start, stop)
+
+    def vertical(self, start: int, stop: int) -> Floats:
+        """Second coordinate of rows start ... stop - 1 before rotation; row 0 is the top row of the picture."""
+        if self.rows_up:
+            top = self.center[1] + self.height / 2
+            return self._sample(self.center[1], top, -self.height, self.rows, start, stop)
+        bottom = self.center[1] - self.height / 2
+        return self._sample(self.center[1], bottom, self.height, self.rows, start, stop)
+
+    def points(self, rows: slice, columns: slice) -> tuple[Floats, Floats]:
+        """u and v of a tile (slices with start and stop); they broadcast to (rows, columns)."""
+        u = self.horizontal(columns.start, columns.stop)[np.newaxis, :]
+        v = self.vertical(rows.start, rows.stop)[:, np.newaxis]
+        if self.rotation == 0.0:
+            return u, v
+        cosine, sine = _turn(self.rotation)
+        across, up = u - self.center[0], v - self.center[1]
+        return self.center[0] + (across * cosine - up * sine), self.center[1] + (across * sine + up * cosine)
+
+    def _sample(self, middle: float, first: float, length: float, number: int, start: int, stop: int) -> Floats:
+        index = np.arange(start, stop, dtype=np.int64).astype(np.float64)
+        if self.sampling == "edge":
+            return first + (index * length) / number
+        if self.sampling == "center":
+            return first + ((index + 0.5) * length) / number
+        if number == 1:
+            return np.full(stop - start, middle)
+        return first + (index * length) / (number - 1)
+
+
+def window(view: View, frame: int) -> Window:
+    """The view of one frame; RequestError names the key of a number that makes no view."""
+    columns, rows = view.resolution
+    width = _number("view.width", view.width, frame)
+    height = width * rows / columns if view.height is None else _number("view.height", view.height, frame)
+    result = Window(
+        center=(
+            _number("view.center[0]", view.center[0], frame),
+            _number("view.center[1]", view.center[1], frame),
+        ),
+        width=width,
+        height=height,
+        columns=columns,
+        rows=rows,
+        sampling=view.sampling,
+        rows_up=view.rows == "up",
+        rotation=_number("view.rotation", view.rotation, frame),
+    )
+    for name, center, length, number in (
+        ("width", result.center[0], width, columns),
+        ("height", result.center[1], height, rows),
+    ):
+        if length <= 0:
+            raise RequestError(f"view.{name}: must be larger than 0; it is {length} in frame {frame}")
+        if number > 1 and length / number < math.ulp(abs(center) + length / 2):
+            raise RequestError(f"view.{name}: the pixels of frame {frame} are closer than float64 can tell apart")
+    return result
+
+
+def coordinates(view: View, count: int) -> tuple[Floats, Floats]:
+    """Coordinates of all frames before rotation: x of shape (count, columns) and y of shape (count, rows).
+
+    Where the view does not depend on t, the frames share their memory.
+    """
+    columns, rows = view.resolution
+    if not depends_on_frame(view):
+        only = window(view, 0)
+        x, y = only.horizontal(0, columns), only.vertical(0, rows)
+        return np.broadcast_to(x, (count, columns)), np.broadcast_to(y, (count, rows))
+    windows = [window(view, frame) for frame in range(count)]
+    return (
+        np.stack([one.horizontal(0, columns) for one in windows]),
+        np.stack([one.vertical(0, rows) for one in windows]),
+    )
+
+
+def depends_on_frame(view: View) -> bool:
+    """Whether the view moves with t."""
+    numbers = (*view.center, view.width, view.height, view.rotation)
+    return any(isinstance(number, str) and "t" in _parse("view", number).names for number in numbers)
+
+
+def _number(key: str, number: Number, frame: int) -> float:
+    """One number of a view, in decimal arithmetic, rounded once."""
+    if not isinstance(number, str):
+        return float(number)
+    value = evaluate.decimal(_parse(key, number), {"t": frame})
+    if not math.isfinite(value):
+        raise RequestError(f"{key}: {number!r} is {value} in frame {frame}")
+    return value
+
+
+def _parse(key: str, text: str) -> Formula:
+    return parse(text, names={"t"}, key=key)
+
+
+def _turn(degrees: float) -> tuple[float, float]:
+    """Cosine and sine, exact at quarter turns."""
+    quarters, rest = divmod(degrees, 90.0)
+    angle = math.radians(rest)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    for _ in range(int(quarters) % 4):
+        cosine, sine = -sine, cosine
+    return cosine, sine
