@@ -39,7 +39,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -m "not check and not gpu"
+	$(BIN)/python -m pytest --timeout 180 -m "not check and not gpu"
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

@@ -11,10 +11,10 @@
 static_assert(STATE_SIZE == sizeof(Twins<real>) / sizeof(real), "the driver's state does not fit");
 
 // `state` is [STATE_SIZE][num_pixels], `watched` [num_pixels] tells whose separation is still tested. `active` lists the living
-// pixels, all at `step`, to be advanced by at most `num_steps`; those that go on are appended to `next`, `num_next` long.
+// pixels, all at `first_step`, to be advanced by at most `num_steps`; those that go on are appended to `next`, `num_next` long.
 extern "C" __global__ void __launch_bounds__(128)
     advance_tile(const Tile *tile_pointer, real *state, unsigned char *watched, const int *active, long long num_active, int *next,
-            int *num_next, long long step, long long num_steps) {
+            int *num_next, long long first_step, long long num_steps) {
     const long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= num_active) return;
     const Tile &tile = *tile_pointer;
@@ -23,14 +23,15 @@ extern "C" __global__ void __launch_bounds__(128)
     // Begin the trajectory, or take it up.
     Twins<real> twins;
     bool test = true, ended = false;
-    if (step == 0)
+    if (first_step == 0)
         load_pixel(tile, pixel, twins);
     else {
         for_each_value(twins, [&](real &value, int k) { value = state[k * tile.num_pixels + pixel]; });
         test = watched[pixel];
     }
     const real dt = real(tile.parameter[DT]), distance_squared = real(tile.parameter[DISTANCE_SQUARED]);
-    const long long until = step + num_steps < tile.limit ? step + num_steps : tile.limit;
+    const int until = int(first_step + num_steps < tile.limit ? first_step + num_steps : tile.limit);
+    int step = int(first_step); // 32 bits: registers are scarce
 
     for (; step != until; ++step) {
         if (test && above_or_nan(separation_squared(twins), distance_squared)) {
