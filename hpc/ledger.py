@@ -59,7 +59,12 @@ class LedgerFile:
         make_folder(path.parent)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
         self._size_bytes = 0
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            self.close()
+            path.unlink()
+            raise
 
     def append(self, entry: Record | Revocation) -> None:
         """Add one line and wait for the disk. Raises OSError with the file as long as it was before."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +59,12 @@ def verify(path: Path | str, *, revoke: bool = True) -> list[Fault]:
     files = {name: sorted(_shard_files(reader.path / name)) for name in reader.arrays()}
     units: dict[tuple[str, int], list[Record]] = defaultdict(list)
     sizes = {stage: reader.num_units(stage) for stage in reader.stages()}
-    for record in read_records(reader.path):
+    records = read_records(reader.path)
+    for record in records:
         if record.unit in range(sizes.get(record.stage, 0)):
             units[record.stage, record.unit].append(record)
 
-    faults = [*_bad_constants(reader), *_lost_metadata(reader, units.values())]
+    faults = [*_bad_constants(reader), *_lost_metadata(reader, records)]
     revocations = []
     arrays = {stage: [name for name in reader.arrays() if reader.stage(name) == stage] for stage in sizes}
     with ThreadPoolExecutor() as pool:
@@ -139,9 +140,9 @@ def _bad_constants(reader: Reader) -> Iterator[Fault]:
                 yield Fault(_relative(reader, files[0]), "damaged", name)
 
 
-def _lost_metadata(reader: Reader, units: Iterable[list[Record]]) -> Iterator[Fault]:
+def _lost_metadata(reader: Reader, records: list[Record]) -> Iterator[Fault]:
     """Arrays that the ledgers know and Zarr does not. The next run writes their metadata again."""
-    known = {name for records in units for record in records for name in record.files}
+    known = {name for record in records for name in record.files}
     for name in sorted(known - set(reader.arrays())):
         yield Fault(f"{name}/zarr.json", "missing", name)
 
