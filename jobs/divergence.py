@@ -15,10 +15,11 @@ from hpc.plan import ArraySpec, Plan
 from jobs.divergence_stage import DivergenceStage, Parameters, Setting
 from jobs.identity import attributes, identity
 from jobs.model import Job
-from jobs.parameters import Floats, frame_parameter, pixel_parameter
+from jobs.parameters import Floats, check_picture, frame_parameter, pixel_parameter
 from jobs.sections import Number, Section
 from jobs.tiling import layout
-from jobs.view import coordinates, depends_on_frame
+from jobs.view import check as check_view
+from jobs.view import coordinates
 from kernels import threebody
 from kernels.backends.base import Array, Backend
 from kernels.errors import RequestError
@@ -84,7 +85,10 @@ def resolve(job: Job) -> Divergence:
         raise RequestError(f"numerics.precision: {job.numerics.precision} is not offered for kind divergence")
     count = job.frames.count
     setting = read_setting(job)
-    coordinates(job.view, 1 if not depends_on_frame(job.view) else count)
+    check_view(job.view, count)
+    check_picture(
+        job.picture, arrays=_drawable(job.outputs), parameters=[name for name, *_ in _frame_values(job, setting)]
+    )
     rows, columns = job.view.resolution[1], job.view.resolution[0]
     shard, chunk = layout(job.run, (rows, columns), count, int(setting.steps.max()))
     outputs = tuple(name for name in threebody.OUTPUTS if name in job.outputs)
@@ -195,22 +199,43 @@ def _array(job: Divergence, name: str, setting: Setting) -> ArraySpec:
 
 def _constants(job: Divergence, setting: Setting) -> list[tuple[ArraySpec, Array]]:
     """Coordinates, and every parameter that has one value a frame."""
-    count = job.frames.count
-    x, y = coordinates(job.view, count)
+    x, y = coordinates(job.view, job.frames.count)
     constants = [_coordinate("x", job.view.axes[0], x), _coordinate("y", job.view.axes[1], y)]
-    constants.append(_per_frame("steps", "1", "integrator.steps", setting.steps.astype(np.int32)))
-    constants.append(_per_frame("dt", "time", "integrator.dt", setting.dt))
-    constants.append(_per_frame("distance", "length", "twin.distance", setting.distance))
-    named = [("gravity", setting.gravity, True)]
-    named += [(f"mass_{i}", one, True) for i, one in enumerate(setting.mass, 1)]
-    for label, matrix in (("position", setting.position), ("velocity", setting.velocity)):
-        for body, row in enumerate(matrix, 1):
-            named += [(f"{label}_{body}_{axis}", one, False) for axis, one in zip("xyz", row, strict=True)]
-    named += [(f"shift_{axis}", one, False) for axis, one in zip("xyz", setting.shift, strict=True)]
-    for name, one, always in named:
-        if not one.depends_on_pixel and (always or one.depends_on_frame):
-            constants.append(_per_frame(name, "", one.key, one.over_frames(count)))
+    for name, units, key, values in _frame_values(job, setting):
+        constants.append(_per_frame(name, units, key, values))
     return constants
+
+
+def _frame_values(job: Divergence, setting: Setting) -> list[tuple[str, str, str, Array]]:
+    """Name, units, key and values of the parameters that have one value a frame.
+
+    Masses and gravity always unless the pixel enters; of starting values only those that change with the frame.
+    """
+    count = job.frames.count
+    found: list[tuple[str, str, str, Array]] = [
+        ("steps", "1", "integrator.steps", setting.steps.astype(np.int32)),
+        ("dt", "time", "integrator.dt", setting.dt),
+        ("distance", "length", "twin.distance", setting.distance),
+    ]
+    always = [("gravity", "length**3/(mass*time**2)", setting.gravity)]
+    always += [(f"mass_{body}", "mass", one) for body, one in enumerate(setting.mass, 1)]
+    moving = [(f"shift_{axis}", "length", one) for axis, one in zip("xyz", setting.shift, strict=True)]
+    for label, units, matrix in (
+        ("position", "length", setting.position),
+        ("velocity", "length/time", setting.velocity),
+    ):
+        for body, row in enumerate(matrix, 1):
+            moving += [(f"{label}_{body}_{axis}", units, one) for axis, one in zip("xyz", row, strict=True)]
+    for name, units, one in (*always, *(entry for entry in moving if entry[2].depends_on_frame)):
+        if not one.depends_on_pixel:
+            found.append((name, units, one.key, one.over_frames(count)))
+    return found
+
+
+def _drawable(outputs: tuple[str, ...]) -> list[str]:
+    """Names that a picture's formula may use for the pixels of the outputs."""
+    maps = [name for name in outputs if name != "final"]
+    return maps + [f"final_{index}" for index in range(len(COMPONENTS)) if "final" in outputs]
 
 
 def _per_frame(name: str, units: str, key: str, values: Array) -> tuple[ArraySpec, Array]:

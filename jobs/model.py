@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Protocol, cast
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, Protocol, cast, get_args, get_origin
 
 import msgspec
 
@@ -115,21 +115,37 @@ def _explain(message: str, model: type[Job]) -> str:
         full = f"{key}.{name}" if key else name
         if match[1] == "missing required":
             return f"{full}: is missing"
-        return f"{one_line(full)}: unknown key{nearest(name, _fields(model, key))}"
-    text = text.replace("`", "").replace("object", "a table").replace("array", "a list").replace("str", "a string")
+        return f"{one_line(full)}: unknown key{nearest(name, _choices(model, key))}"
+
+    # Say what is possible where that is a short list.
+    if text.startswith("Invalid enum value"):
+        value = text.removeprefix("Invalid enum value ")
+        return f"{key}: {value} is not among {', '.join(_choices(model, key))}"
     if "matching regex" in text:
-        text = "only lower-case letters, digits and -, at most 64 characters"
+        return f"{key}: only lower-case letters, digits and -, at most 64 characters"
+    text = text.replace("`", "").replace("object", "a table").replace("array", "a list").replace("str", "a string")
     return f"{key or 'job'}: {text[0].lower()}{text[1:]}"
 
 
-def _fields(model: type[Section], key: str) -> list[str]:
-    """Field names of the section at a dotted key."""
-    section: Any = model
+def _choices(model: type[Section], key: str) -> list[str]:
+    """Field names of the section at a dotted key, or the values that a choice has there."""
+    found: set[Any] = {model}
     for part in filter(None, re.sub(r"\[.*?\]", "", key).split(".")):
-        types = {field.name: field.type for field in msgspec.structs.fields(section)}
-        section = types.get(part)
-        for inner in getattr(section, "__args__", ()):
-            section = inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else section
-    if not (isinstance(section, type) and issubclass(section, msgspec.Struct)):
-        return []
-    return [field.name for field in msgspec.structs.fields(section)]
+        sections = [one for one in found if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+        types = {field.name: field.type for section in sections for field in msgspec.structs.fields(section)}
+        found = set(_parts(types.get(part)))
+    names: list[str] = []
+    for one in found:
+        if isinstance(one, type) and issubclass(one, msgspec.Struct):
+            names += [field.name for field in msgspec.structs.fields(one)]
+        elif get_origin(one) is Literal:
+            names += [str(value) for value in get_args(one)]
+    return names
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    """A type and the types inside its unions, tuples and annotations."""
+    yield kind
+    if get_origin(kind) is not Literal:
+        for inner in get_args(kind):
+            yield from _parts(inner)

@@ -5,12 +5,13 @@ Owns parsing with the key in every error, and evaluation to finite float64. Neve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.sections import Number
+from jobs.sections import Number, Picture
 from kernels.errors import RequestError
 from kernels.expression import Formula, evaluate, parse
 
@@ -71,6 +72,15 @@ def frame_parameter(key: str, number: Number) -> Parameter:
 def pixel_parameter(key: str, number: Number) -> Parameter:
     """A number that may depend on t, u and v."""
     return _parameter(key, number, FRAME_NAMES | PIXEL_NAMES)
+
+
+def check_picture(picture: Picture, *, arrays: Iterable[str], parameters: Iterable[str]) -> None:
+    """Look at the formulas of `[picture]`: over arrays, coordinates, parameters of the frame and t."""
+    of_frame = {"t", *parameters}
+    parse(picture.value, names={"x", "y", *arrays, *of_frame}, key="picture.value")
+    for index, bound in enumerate(picture.range if isinstance(picture.range, tuple) else ()):
+        if isinstance(bound, str):
+            parse(bound, names=of_frame, key=f"picture.range[{index}]")
 
 
 def _parameter(key: str, number: Number, names: frozenset[str]) -> Parameter:

@@ -107,10 +107,10 @@ def _clean(value: Any, key: str, depth: int) -> Any:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """`; nearest: NAME` when a known word is like this one, else nothing."""
+    """`; nearest: NAME`, the known word most like this one."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    close = get_close_matches(word, known, n=1, cutoff=0.0)
     return f"; nearest: {close[0]}" if close else ""
 
 

@@ -12,7 +12,8 @@ import msgspec
 Number = float | str
 """A number, or a formula of the frame index t (and of the pixel where a kind allows it)."""
 
-Size = Annotated[int, msgspec.Meta(ge=1)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+FrameCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -36,7 +37,7 @@ class View(Section, frozen=True, kw_only=True):
 class Frames(Section, frozen=True, kw_only=True):
     """How many values the frame index t takes: 0 ... count - 1."""
 
-    count: Size = 1
+    count: FrameCount = 1
 
 
 class Numerics(Section, frozen=True, kw_only=True):
@@ -62,9 +63,9 @@ class Picture(Section, frozen=True, kw_only=True):
     """How a finished store is drawn; written to the store, so that analysis reads nothing else."""
 
     value: str
-    frames: Size | None = None
+    frames: FrameCount | None = None
     colormap: str
-    range: Literal["auto", "frame"] | tuple[float, float] = "auto"
+    range: Literal["auto", "frame"] | tuple[Number, Number] = "auto"
     background: str = "black"
     axes: bool = False
     fps: Annotated[float, msgspec.Meta(gt=0)] = 30.0

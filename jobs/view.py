@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ from kernels.errors import RequestError
 from kernels.expression import Formula, evaluate, parse
 
 Floats = NDArray[np.float64]
+
+MAX_COORDINATE_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,17 @@ def window(view: View, frame: int) -> Window:
     return result
 
 
+def check(view: View, count: int) -> None:
+    """Look at the view of every frame; RequestError names the key of a number that makes no view."""
+    for frame in range(count if depends_on_frame(view) else 1):
+        window(view, frame)
+    columns, rows = view.resolution
+    if 8 * count * (columns + rows) > MAX_COORDINATE_BYTES:
+        raise RequestError(
+            f"frames.count: {count} frames of {columns} x {rows} have more coordinates than a store takes"
+        )
+
+
 def coordinates(view: View, count: int) -> tuple[Floats, Floats]:
     """Coordinates of all frames before rotation: x of shape (count, columns) and y of shape (count, rows).
 
@@ -114,8 +128,14 @@ def coordinates(view: View, count: int) -> tuple[Floats, Floats]:
 
 def depends_on_frame(view: View) -> bool:
     """Whether the view moves with t."""
-    numbers = (*view.center, view.width, view.height, view.rotation)
-    return any(isinstance(number, str) and "t" in _parse("view", number).names for number in numbers)
+    numbers = {
+        "view.center[0]": view.center[0],
+        "view.center[1]": view.center[1],
+        "view.width": view.width,
+        "view.height": view.height,
+        "view.rotation": view.rotation,
+    }
+    return any(isinstance(number, str) and "t" in _parse(key, number).names for key, number in numbers.items())
 
 
 def _number(key: str, number: Number, frame: int) -> float:
@@ -128,6 +148,7 @@ def _number(key: str, number: Number, frame: int) -> float:
     return value
 
 
+@lru_cache
 def _parse(key: str, text: str) -> Formula:
     return parse(text, names={"t"}, key=key)
 
