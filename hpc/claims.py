@@ -1,0 +1,194 @@
+"""Who computes which unit of a stage: the coordinator's queue, its estimates of time, and when the stage ends.
+
+Owns the decisions of rank 0, as a function of reports and of the clock it is given. Never touches MPI, threads or files.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED
+from hpc.messages import End, Orders, Report
+
+# A grant of cheap units is worth this much work for each unit that the device holds at a time.
+GRANT_S = 0.25
+
+# Unit times that estimates are taken from: enough to count, and the latest of them.
+MIN_TIMED = 5
+MAX_TIMED = 512
+QUANTILE = 95
+SAFETY = 2.0
+
+
+@dataclass
+class Worker:
+    """What the coordinator knows of one rank."""
+
+    concurrent_units: int
+    wanted: int = 0
+    num_orders: int = 0
+    cost_outstanding: float = 0.0
+    cost_in_flight: float = 0.0
+    final: bool = False
+
+
+class Claims:
+    """The pending units of one stage.
+
+    `costs` has one entry a unit; `finished` is the bitmap of units that are durable already; `concurrent_units` has
+    one entry a rank. `deadline_s` is on the clock that `orders` is given; `grace_s` is granted to units in flight
+    when the job is told to stop. `seconds_per_cost` is the plan's estimate, used until five units are timed.
+    """
+
+    def __init__(
+        self,
+        costs: NDArray[np.float64],
+        finished: NDArray[np.bool_],
+        concurrent_units: Sequence[int],
+        *,
+        grace_s: float,
+        deadline_s: float | None = None,
+        seconds_per_cost: float | None = None,
+    ) -> None:
+        self._costs = costs
+        pending = np.flatnonzero(~finished)
+
+        # Costly units last, as they are taken from the end; among equals the lower number goes first.
+        self._pending: list[int] = pending[np.lexsort((-pending, costs[pending]))].tolist()
+        self._pending_costs: list[float] = [float(costs[unit]) for unit in self._pending]
+        self._workers = [Worker(number) for number in concurrent_units]
+        self._grace_s = grace_s
+        self._deadline_s = deadline_s
+        self._planned = seconds_per_cost is not None
+        self._rates: deque[float] = deque(maxlen=MAX_TIMED)
+        self._typical: float | None = None
+        self._pessimistic: float | None = None if seconds_per_cost is None else SAFETY * seconds_per_cost
+        self._hungry: set[int] = set()
+        self._num_outstanding = 0
+        self._told = False
+        self.end: End | None = None
+        self.num_done = 0
+        self.cost_done = 0.0
+
+    @property
+    def cost_in_flight(self) -> float:
+        """The finished part of the cost of all units under way."""
+        return sum(worker.cost_in_flight for worker in self._workers)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every rank has sent its final report."""
+        return all(worker.final for worker in self._workers)
+
+    def receive(self, rank: int, report: Report) -> None:
+        """Take note of a report."""
+        worker = self._workers[rank]
+        for unit, seconds in report.finished:
+            cost = float(self._costs[unit])
+            worker.cost_outstanding -= cost
+            self._num_outstanding -= 1
+            self.num_done += 1
+            self.cost_done += cost
+            if cost > 0:
+                self._rates.append(seconds / cost)
+        if report.finished:
+            self._estimate()
+
+        # A wish from before the last orders arrived there is out of date.
+        worker.wanted = report.wanted if report.num_orders == worker.num_orders else 0
+        self._want(rank)
+        worker.cost_in_flight = report.cost_in_flight
+        worker.final = report.final
+        if report.refused is not None:
+            self._finish(End(EXIT_REQUEST, report.refused))
+        elif report.stop is not None:
+            self._finish(End(EXIT_STOPPED, report.stop, self._grace_s))
+
+    def orders(self, now_s: float) -> list[tuple[int, Orders]]:
+        """Orders to send now, by rank. The end of the stage is ordered once, to all ranks."""
+        if self._told:
+            return []
+        orders = []
+        if self._deadline_s is not None and now_s >= self._deadline_s:
+            self._finish(End(EXIT_STOPPED, "deadline", self._grace_s))
+        if self.end is None:
+            orders = [(rank, self._grant(rank, now_s)) for rank in sorted(self._hungry) if self._pending]
+            orders = [(rank, granted) for rank, granted in orders if granted.units]
+        if self.end is None and self._num_outstanding == 0:
+            self._conclude()
+        if self.end is not None:
+            self._told = True
+            orders += [(rank, Orders(end=self.end)) for rank in range(len(self._workers))]
+        return orders
+
+    def _finish(self, end: End) -> None:
+        """Keep the first end: later ones are its echoes. A refusal goes before a stop that nobody was told of."""
+        if self.end is None or (not self._told and end.code == EXIT_REQUEST):
+            self.end = end
+
+    def _conclude(self) -> None:
+        """Nothing is outstanding: the stage is complete, or no pending unit fits before the deadline for anyone."""
+        if not self._pending:
+            self._finish(End(EXIT_DONE, "finished"))
+        elif len(self._hungry) == len(self._workers):
+            self._finish(End(EXIT_STOPPED, "deadline"))
+
+    def _grant(self, rank: int, now_s: float) -> Orders:
+        """Units for one rank: as many as it wants, and more while they are cheap and enough remain for the others."""
+        worker = self._workers[rank]
+        num_slots = sum(other.concurrent_units for other in self._workers)
+        limit = max(worker.wanted, len(self._pending) // (2 * num_slots))
+        units: list[int] = []
+        granted_s = 0.0
+        while len(units) < limit:
+            enough = self._typical is None or granted_s >= GRANT_S * worker.concurrent_units
+            if len(units) >= worker.wanted and enough:
+                break
+            unit = self._take(worker, now_s)
+            if unit is None:
+                break
+            units.append(unit)
+            worker.cost_outstanding += float(self._costs[unit])
+            granted_s += float(self._costs[unit]) * (self._typical or 0.0)
+        if units:
+            self._num_outstanding += len(units)
+            worker.num_orders += 1
+            worker.wanted = 0
+            self._want(rank)
+        return Orders(tuple(units))
+
+    def _take(self, worker: Worker, now_s: float) -> int | None:
+        """Remove the costliest pending unit that would finish before the deadline."""
+        index = len(self._pending) - 1
+        rate = self._pessimistic
+        if self._deadline_s is not None and rate:
+            # The rank first works off what it has, `concurrent_units` at a time.
+            backlog_s = worker.cost_outstanding * rate / worker.concurrent_units
+            index = bisect_right(self._pending_costs, (self._deadline_s - now_s - backlog_s) / rate) - 1
+        if index < 0:
+            return None
+        self._pending_costs.pop(index)
+        return self._pending.pop(index)
+
+    def _want(self, rank: int) -> None:
+        """Keep the set of ranks that wait for units."""
+        if self._workers[rank].wanted:
+            self._hungry.add(rank)
+        else:
+            self._hungry.discard(rank)
+
+    def _estimate(self) -> None:
+        """Seconds per cost: the middle one, and one that a unit will hardly exceed."""
+        if not self._rates:
+            return
+        self._typical = float(np.median(self._rates))
+        if len(self._rates) >= MIN_TIMED:
+            self._pessimistic = float(np.percentile(self._rates, QUANTILE))
+        elif not self._planned:
+            self._pessimistic = SAFETY * max(self._rates)

@@ -1,0 +1,258 @@
+"""How far a job is: measured on rank 0, shown to people as a bar or lines, and to programs as STORE/status.json.
+
+Owns the display and its thread. Never holds up the computation: a paused terminal or a slow disk blocks only the thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, Protocol
+
+from hpc.durable import write_json_durably
+from hpc.terminal import find_terminal
+
+log = logging.getLogger(__name__)
+
+STATUS_FILE = "status.json"
+REFRESH_S = 0.5
+STATUS_S = 2.0
+LINE_S = 30.0
+CLOSE_S = 0.5
+
+State = Literal["running", "stopping", "stopped", "done", "refused"]
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """Units of one stage."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The job at one moment; STATUS_FILE holds these fields and `updated`.
+
+    `percent` counts units that are under way in part, the stages weighted by their numbers of units. `rate` is in
+    units a second and `eta_s` in seconds, both for the stage under way and measured since this start; None while
+    unknown.
+    """
+
+    run: str
+    state: State
+    ranks: int
+    stages: tuple[StageProgress, ...]
+    stage: str
+    percent: float
+    rate: float | None
+    eta_s: float | None
+
+    def line(self) -> str:
+        """One line for people."""
+        current = next((stage for stage in self.stages if stage.name == self.stage), None)
+        units = f", {current.done} of {current.total} units" if current else ""
+        rate = "" if self.rate is None else f", {self.rate:.3g} units/s"
+        eta = "" if self.eta_s is None else f", {timedelta(seconds=round(self.eta_s))} left"
+        return f"{self.state} {self.stage}: {self.percent:.1f} %{units}{rate}{eta}"
+
+
+class Meter:
+    """Turns counts into snapshots."""
+
+    def __init__(self, run: str, num_ranks: int, stages: tuple[StageProgress, ...]) -> None:
+        self._latest = Snapshot(run, "running", num_ranks, stages, stages[0].name if stages else "", 0.0, None, None)
+        self._index = 0
+        self._cost_total = self._cost_before = 0.0
+        self._done_before = 0
+        self._started_s = 0.0
+
+    def begin(self, index: int, done: int, cost_done: float, cost_total: float, now_s: float) -> None:
+        """Begin a stage of which `done` units with `cost_done` are durable already."""
+        self._index, self._done_before, self._started_s = index, done, now_s
+        self._cost_before, self._cost_total = cost_done, cost_total
+        self.measure("running", 0, 0.0, 0.0, now_s)
+
+    def measure(self, state: State, num_done: int, cost_done: float, cost_in_flight: float, now_s: float) -> Snapshot:
+        """The job now. Counts are those of the stage under way since its begin; durable units alone are in num_done."""
+        stages = list(self._latest.stages)
+        if stages:
+            stages[self._index] = replace(stages[self._index], done=self._done_before + num_done)
+        elapsed_s = now_s - self._started_s
+        cost = cost_done + cost_in_flight
+        left = self._cost_total - self._cost_before - cost
+        fraction = 1.0 - left / self._cost_total if self._cost_total > 0 else 1.0
+        weights = sum(stage.total for stage in stages)
+        whole = sum(stage.done for i, stage in enumerate(stages) if i != self._index)
+        own = stages[self._index].total * fraction if stages else 0.0
+        self._latest = replace(
+            self._latest,
+            state=state,
+            stages=tuple(stages),
+            stage=stages[self._index].name if stages else "",
+            percent=round(100.0 * (whole + own) / weights, 2) if weights else 100.0,
+            rate=num_done / elapsed_s if num_done and elapsed_s > 0 else None,
+            eta_s=max(0.0, left) * elapsed_s / cost if cost > 0 else None,
+        )
+        return self._latest
+
+    def finish(self, state: State) -> Snapshot:
+        """The job at its end."""
+        self._latest = replace(self._latest, state=state, eta_s=None)
+        return self._latest
+
+
+class View(Protocol):
+    """Something that shows snapshots to people."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the job; called about twice a second."""
+        ...
+
+    def close(self, snapshot: Snapshot) -> None:
+        """Show its end."""
+        ...
+
+
+class Lines:
+    """A line every `interval_s` on stderr, and one at the end."""
+
+    def __init__(self, interval_s: float = LINE_S) -> None:
+        self._interval_s = interval_s
+        self._shown_s = time.monotonic()
+        self._handler = logging.StreamHandler(sys.stderr)
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        log.addHandler(self._handler)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the job when it is time."""
+        if time.monotonic() >= self._shown_s + self._interval_s:
+            self._shown_s = time.monotonic()
+            log.info(snapshot.line())
+
+    def close(self, snapshot: Snapshot) -> None:
+        """Show its end."""
+        log.info(snapshot.line())
+        log.removeHandler(self._handler)
+
+
+class Bar:
+    """A bar on a terminal that is not ours but the launcher's."""
+
+    def __init__(self, device: Path) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        descriptor = os.open(device, os.O_WRONLY | os.O_NOCTTY)
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8")
+        # Ask this terminal for its size: rich would ask our own streams, which are pipes.
+        size = os.get_terminal_size(descriptor)
+        console = Console(file=self._file, force_terminal=True, width=size.columns or 80, height=size.lines or 25)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>5.1f} % {task.fields[units]}"),
+        )
+        self._progress = Progress(
+            *columns, console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
+        self._task = self._progress.add_task("", total=100.0, units="")
+        self._progress.start()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the bar anew."""
+        current = next((stage for stage in snapshot.stages if stage.name == snapshot.stage), None)
+        units = f"{current.done}/{current.total}" if current else ""
+        if snapshot.eta_s is not None:
+            units += f" {timedelta(seconds=round(snapshot.eta_s))} left"
+        description = f"{snapshot.stage} ({snapshot.state})" if snapshot.state != "running" else snapshot.stage
+        self._progress.update(
+            self._task, completed=snapshot.percent, description=description, units=units, refresh=True
+        )
+
+    def close(self, snapshot: Snapshot) -> None:
+        """Leave the finished bar on the terminal."""
+        self.show(snapshot)
+        self._progress.stop()
+        self._file.close()
+
+
+def choose_view(mode: Literal["auto", "bar", "lines", "none"]) -> View | None:
+    """The view for `run.progress`: `auto` and `bar` draw a bar where there is a terminal, else they print lines."""
+    if mode == "none":
+        return None
+    device = find_terminal() if mode in ("auto", "bar") else None
+    if device is not None:
+        with contextlib.suppress(OSError):
+            return Bar(device)
+    return Lines()
+
+
+class Display:
+    """Writes STATUS_FILE and feeds a view, in a thread of its own. Rank 0 only; close it."""
+
+    def __init__(self, store: Path, make_view: Callable[[], View | None]) -> None:
+        self._path = store / STATUS_FILE
+        self._make_view = make_view
+        self._snapshot: Snapshot | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="display", daemon=True)
+        self._thread.start()
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Show this soon."""
+        self._snapshot = snapshot
+
+    def close(self) -> None:
+        """Show the last snapshot and end; where the terminal does not take it, only the file is written."""
+        self._closing.set()
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            self._write_status()
+
+    def _work(self) -> None:
+        """Life of the thread."""
+        # A terminal that has gone must not end the job.
+        view: View | None = None
+        with contextlib.suppress(OSError):
+            view = self._make_view()
+        written_s = 0.0
+        while not (closing := self._closing.wait(REFRESH_S)):
+            if time.monotonic() >= written_s + STATUS_S:
+                self._write_status()
+                written_s = time.monotonic()
+            view = self._draw(view, closing)
+        self._write_status()
+        self._draw(view, closing)
+
+    def _draw(self, view: View | None, closing: bool) -> View | None:
+        """Show the snapshot; None where the view has failed and is given up."""
+        if view is None or self._snapshot is None:
+            return view
+        try:
+            if closing:
+                view.close(self._snapshot)
+            else:
+                view.show(self._snapshot)
+        except (OSError, ValueError):
+            return None
+        return view
+
+    def _write_status(self) -> None:
+        """Replace STATUS_FILE. It is a convenience: a full disk shows itself where results are written."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        status = {**asdict(snapshot), "updated": datetime.now(UTC).isoformat(timespec="seconds")}
+        with contextlib.suppress(OSError):
+            write_json_durably(self._path, status, f"{snapshot.run}-status")

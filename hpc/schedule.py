@@ -1,0 +1,220 @@
+"""Runs a plan into a store with all ranks of a communicator: stage after stage, resumable at any moment.
+
+Owns the order of things. Knows plans and stores, never job files or kinds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc import devices, memory, provenance, store
+from hpc.claims import Claims
+from hpc.earlier import Earlier
+from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, agree, everywhere, say
+from hpc.logs import RankLog
+from hpc.messages import COORDINATOR, End, Mailbox
+from hpc.options import RunOptions, deadline
+from hpc.plan import Plan, Stage
+from hpc.progress import Display, Meter, StageProgress, State, choose_view
+from hpc.rank import StageLoop
+from hpc.stops import Stops
+from hpc.workers import SLICE_S, Workers
+from kernels.backends.base import Array, Backend
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
+
+log = logging.getLogger(__name__)
+
+OBSERVE_S = 0.25
+JOIN_S = 0.1
+STATES: dict[int, State] = {EXIT_DONE: "done", EXIT_STOPPED: "stopped", EXIT_REQUEST: "refused"}
+
+
+def run(
+    comm: Intracomm,
+    plan: Plan,
+    path: Path,
+    options: RunOptions,
+    *,
+    seconds_per_cost: float | None = None,
+    backend: Backend | None = None,
+    slice_s: float = SLICE_S,
+) -> int:
+    """Compute what is missing of a plan; called by all ranks, in the main thread.
+
+    Returns the same exit code on all ranks: 0 when every unit is durable, 75 when stopped by a signal or the
+    deadline, 2 when a unit raised RequestError (its line is printed). The caller then calls `launch.leave`. A
+    RequestError before the first unit (another job's store, no device, too little memory) leaves at once with code 2.
+
+    `seconds_per_cost` is the plan's estimate of a unit's seconds over its cost. `backend` is for tests: by default it
+    is chosen from the options and the rank's place on its host.
+    """
+    started_s, started_unix_s = time.monotonic(), time.time()
+    with ExitStack() as stack:
+        stops = stack.enter_context(Stops())
+        private = comm.Dup()
+        job = _Job(private, plan, path, options, seconds_per_cost, slice_s, stops)
+        job.open(stack, backend, started_s - started_unix_s)
+        return job.run()
+
+
+class _Job:
+    """One rank's part in one start of a job."""
+
+    def __init__(
+        self,
+        comm: Intracomm,
+        plan: Plan,
+        path: Path,
+        options: RunOptions,
+        seconds_per_cost: float | None,
+        slice_s: float,
+        stops: Stops,
+    ) -> None:
+        self._comm = comm
+        self._plan = plan
+        self._path = path
+        self._options = options
+        self._seconds_per_cost = seconds_per_cost
+        self._slice_s = slice_s
+        self._stops = stops
+        self._mailbox = Mailbox(comm)
+        self._meter: Meter | None = None
+        self._display: Display | None = None
+        self._observed_s = 0.0
+
+    def open(self, stack: ExitStack, backend: Backend | None, clock_offset_s: float) -> None:
+        """Find a device, make the store ready and begin its logs. RequestErrors end the job here, in one line."""
+        comm, plan, path = self._comm, self._plan, self._path
+        local_rank, local_size, num_sharing = _neighbours(comm)
+        self._backend = backend or everywhere(comm, lambda: devices.choose(self._options, local_rank, num_sharing))
+        everywhere(comm, lambda: memory.check(plan, self._backend.concurrent_units, local_size))
+
+        # Let rank 0 alone look at the environment and at what is on the disk.
+        end_s = agree(comm, lambda: deadline(self._options, os.environ, time.time()))
+        self._deadline_s = None if end_s is None else end_s + clock_offset_s
+        self.run_id = agree(comm, provenance.new_run_id)
+        agree(comm, lambda: store.prepare(path, plan, run_id=self.run_id))
+        self._writer = everywhere(comm, lambda: store.Writer(path, plan, self.run_id, comm.rank))
+        stack.enter_context(RankLog(path, self.run_id, comm.rank))
+        self._record_start()
+        self._concurrent_units = comm.allgather(self._backend.concurrent_units)
+        if comm.rank == COORDINATOR:
+            stages = tuple(StageProgress(stage.name, 0, stage.num_units) for stage in plan.stages)
+            self._meter = Meter(self.run_id, comm.size, stages)
+            self._display = Display(path, lambda: choose_view(self._options.progress))
+            stack.callback(self._display.close)
+
+    def run(self) -> int:
+        """Run the stages that are not complete, and close everything."""
+        end = End(EXIT_DONE, "finished")
+        settled = True
+        for index, stage in enumerate(self._plan.stages):
+            finished = self._finished_units(stage)
+            costs = self._begin_measuring(index, stage, finished)
+            if finished.all():
+                continue
+            end, settled = self._run_stage(index, stage, finished, costs)
+            if end.code != EXIT_DONE:
+                break
+
+        # A thread that did not come back may still use the writer; each record is on the disk by itself.
+        if settled:
+            self._writer.close()
+        if end.code == EXIT_REQUEST and self._comm.rank == COORDINATOR:
+            say(end.reason)
+        self._record_end(end)
+        return end.code
+
+    def _run_stage(
+        self, index: int, stage: Stage, finished: NDArray[np.bool_], costs: NDArray[np.float64] | None
+    ) -> tuple[End, bool]:
+        """Run one stage to its end; tell also whether all threads have come back. `costs` is None but on rank 0."""
+        claims = None if costs is None else self._make_claims(costs, finished)
+        earlier = Earlier(self._path, [former.name for former in self._plan.stages[:index]])
+
+        def write(unit: int, arrays: dict[str, Array], seconds: float) -> None:
+            self._writer.write(index, unit, arrays, seconds)
+
+        workers = Workers(stage, self._backend, earlier, write, slice_s=self._slice_s)
+        loop = StageLoop(stage, self._comm.rank, self._mailbox, workers, self._stops, claims, self._observe)
+        log.info("stage begins", extra={"stage": stage.name, "missing": int(np.count_nonzero(~finished))})
+        end = loop.run(self._backend.concurrent_units)
+        log.info("stage ends", extra={"stage": stage.name, "code": end.code, "reason": end.reason})
+        return end, workers.close(timeout_s=JOIN_S)
+
+    def _finished_units(self, stage: Stage) -> NDArray[np.bool_]:
+        """The bitmap that rank 0 reads from the ledgers, on all ranks."""
+        return agree(self._comm, lambda: store.finished_units(self._path, stage))
+
+    def _begin_measuring(self, index: int, stage: Stage, finished: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        """Tell the meter what a stage begins with; return the costs of its units, on rank 0 alone."""
+        if self._meter is None:
+            return None
+        costs = np.array([stage.cost(unit) for unit in range(stage.num_units)], dtype=np.float64)
+        done = int(np.count_nonzero(finished))
+        self._meter.begin(index, done, float(costs[finished].sum()), float(costs.sum()), time.monotonic())
+        return costs
+
+    def _make_claims(self, costs: NDArray[np.float64], finished: NDArray[np.bool_]) -> Claims:
+        """The queue of a stage."""
+        return Claims(
+            costs,
+            finished,
+            self._concurrent_units,
+            grace_s=self._options.grace_s,
+            deadline_s=self._deadline_s,
+            seconds_per_cost=self._seconds_per_cost,
+        )
+
+    def _observe(self, claims: Claims, now_s: float) -> None:
+        """Publish how far the stage is, a few times a second."""
+        if now_s < self._observed_s + OBSERVE_S and not claims.is_over:
+            return
+        assert self._meter is not None
+        assert self._display is not None
+        self._observed_s = now_s
+        state: State = "running" if claims.end is None or claims.end.code == EXIT_DONE else "stopping"
+        self._display.publish(
+            self._meter.measure(state, claims.num_done, claims.cost_done, claims.cost_in_flight, now_s)
+        )
+
+    def _record_start(self) -> None:
+        """Provenance: who computes, where and with what."""
+        ranks = self._comm.gather(provenance.rank_facts(self._comm.rank, self._backend), root=COORDINATOR)
+        if ranks is not None:
+            facts = provenance.job_facts(ranks, os.environ)
+            store.append_provenance(self._path, self.run_id, facts)
+            log.info("job begins", extra={"run": self.run_id, "command": sys.argv})
+
+    def _record_end(self, end: End) -> None:
+        """Provenance: when and how the job ended, and the last status."""
+        if self._comm.rank != COORDINATOR:
+            return
+        assert self._meter is not None
+        assert self._display is not None
+        self._display.publish(self._meter.finish(STATES[end.code]))
+        facts: dict[str, Any] = {"ended": provenance.utc_now(), "exit_code": end.code, "reason": end.reason}
+        store.append_provenance(self._path, self.run_id, facts)
+
+
+def _neighbours(comm: Intracomm) -> tuple[int, int, int]:
+    """This rank's number on its host, how many ranks the host has, and how many of them share this rank's cores."""
+    from mpi4py import MPI
+
+    local = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    mine = frozenset(os.sched_getaffinity(0))
+    others = local.allgather(mine)
+    place = local.rank, local.size, sum(bool(mine & cores) for cores in others)
+    local.Free()
+    return place
