@@ -17,7 +17,7 @@ from kernels.expression.tree import Binary, Call, Formula, Node, Number, product
 EXTRA_DIGITS = 20
 FEWEST_DIGITS = 50
 MOST_DIGITS = 6000
-MOST_DIGITS_OF_FUNCTIONS = 1200
+MOST_DIGITS_OF_FUNCTIONS = 600
 LARGEST_EXPONENT = 10**6
 
 DecimalValue = str | int | float | Decimal

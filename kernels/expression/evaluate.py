@@ -53,7 +53,7 @@ def unrounded(formula: Formula, values: Mapping[str, decimals.DecimalValue] | No
     ``-1.75 + 1e-300`` keeps both parts. A comparison gives 1 or 0.
 
     Raises FormulaError where the formula is not real, a text is not a number, or more digits are needed than can be
-    worked with in a moment (1,200, or 6,000 where the only function is sqrt and powers are products); KeyError for a
+    worked with in a moment (600, or 6,000 where the only function is sqrt and powers are products); KeyError for a
     value that is missing.
     """
     used = {name: decimals.exact((values or {})[name], name, formula.key) for name in formula.names}
