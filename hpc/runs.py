@@ -34,6 +34,12 @@ def version() -> str:
     return importlib.metadata.version("horseshoe")
 
 
+def check_id(run_id: str) -> None:
+    """Raise ValueError for a run id that is not of letters, digits, - and _ (it is part of file names)."""
+    if RUN_ID.fullmatch(run_id) is None:
+        raise ValueError(f"run id {run_id!r} is not of [A-Za-z0-9_-]")
+
+
 def begin(store: Path, run_id: str) -> None:
     """Record that a run has begun in this process, so that its partial files can be told from those of the living."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -46,8 +52,7 @@ def update(store: Path, run_id: str, record: Mapping[str, Any], *, by: str | Non
 
     A living run's record has one writer.
     """
-    if RUN_ID.fullmatch(run_id) is None:
-        raise ValueError(f"run id {run_id!r} is not of [A-Za-z0-9_-]")
+    check_id(run_id)
     path = store / RUNS_FOLDER / f"{run_id}.json"
     write_json_durably(path, {"run": run_id, **_load(path), **record}, f"{by or run_id}-record")
 

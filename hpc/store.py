@@ -52,6 +52,7 @@ def prepare(path: Path | str, plan: Plan, *, run_id: str) -> None:
     sweeps partial files of dead runs. A new store appears whole: it is made beside its place and renamed. Raises
     RequestError as `check` does, and where the disk refuses.
     """
+    runs.check_id(run_id)
     check(path, plan)
     place = Path(path).resolve()
     try:

@@ -1,0 +1,323 @@
+"""Making a store, resuming one, refusing what is not ours; and what a kill -9 leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hpc import runs, store
+from hpc.durable import partial_path, partial_run
+from hpc.reading import open_for_reading
+from hpc.refusals import differences
+from hpc.verify import verify
+from kernels.errors import RequestError
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def refused(place, plan, folder, match):
+    """Both `check` and `prepare` refuse in one line, and neither touches anything below `folder`."""
+    before = snapshot(folder)
+    for request in (store.check, lambda place, plan: store.prepare(place, plan, run_id="later")):
+        with pytest.raises(RequestError, match=match) as caught:
+            request(place, plan)
+        assert "\n" not in str(caught.value)
+        assert snapshot(folder) == before
+
+
+# Making and resuming
+
+
+def test_check_writes_nothing_and_makes_no_parents(toy, tmp_path):
+    store.check(tmp_path / "a/b/toy.zarr", toy.plan())
+    assert list(tmp_path.iterdir()) == []
+    store.prepare(tmp_path / "a/b/toy.zarr", toy.plan(), run_id="first")
+    assert [file.name for file in (tmp_path / "a/b").iterdir()] == ["toy.zarr"]
+
+
+def test_an_empty_folder_and_a_link_to_one_will_do(toy, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "empty")
+    store.prepare(tmp_path / "link.zarr", toy.plan(), run_id="first")
+    assert open_for_reading(tmp_path / "empty").arrays()
+
+
+def test_prepare_is_idempotent(toy, filled):
+    before = {name: data for name, (_, data) in snapshot(filled).items()}
+    store.prepare(filled, toy.plan(), run_id="second")
+    after = {name: data for name, (_, data) in snapshot(filled).items()}
+    assert set(after) - set(before) == {"runs/second.json"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_what_is_outside_the_identity_follows_the_latest_run(toy, filled):
+    store.prepare(filled, toy.plan(pictures={"value": "steps - times"}), run_id="second")
+    assert open_for_reading(filled).attributes["pictures"] == {"value": "steps - times"}
+    assert store.finished_units(filled, "map").all()
+
+
+def test_runs_that_start_at_once_share_one_store(toy, tmp_path):
+    place = tmp_path / "toy.zarr"
+    barrier, errors = threading.Barrier(4), []
+
+    def start(run_id: str) -> None:
+        try:
+            barrier.wait()
+            store.prepare(place, toy.plan(), run_id=run_id)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=start, args=(f"run{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert [file.name for file in tmp_path.iterdir()] == ["toy.zarr"]
+    assert set(runs.read_runs(place)) == {f"run{number}" for number in range(4)}
+    assert verify(place) == []
+
+
+def test_a_plan_whose_arrays_do_not_match_its_units_makes_no_store(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(toy.ToyStage, "num_units", property(lambda _: 7))
+    with pytest.raises(ValueError, match="times: 18 shards, stage map has 7 units"):
+        store.prepare(tmp_path / "toy.zarr", toy.plan(), run_id="first")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Refusing
+
+
+def test_another_job_is_refused_with_the_keys_that_differ(toy, filled):
+    refused(
+        filled,
+        toy.plan(frames={"count": 3}, view={"resolution": [19, 21]}),
+        filled.parent,
+        r"toy.zarr: made by another job: frames.count is 2 there and 3 here; "
+        r"view.resolution\[1\] is 20 there and 21 here; choose another --out$",
+    )
+
+
+def test_many_differences_are_counted(toy, tmp_path):
+    place = tmp_path / "toy.zarr"
+    store.prepare(place, toy.plan(bodies={"mass": [1, 2, 3, 4, 5, 6, 7], "name": "x" * 500}), run_id="first")
+    other = toy.plan(bodies={"mass": [0, 0, 0, 0, 0, 0, 0], "name": "y"})
+    refused(place, other, tmp_path, r"bodies.mass\[4\] is 5 there and 0 here; and 3 more; choose another --out")
+
+
+def test_a_key_that_the_store_lacks_counts_as_its_default(toy, filled):
+    newer = toy.plan(integrator={"method": "euler"})
+    store.check(filled, newer)
+    store.prepare(filled, newer, run_id="second")
+    assert open_for_reading(filled).identity["integrator"] == {"method": "euler"}
+    refused(filled, toy.plan(), filled.parent, 'integrator is {"method": "euler"} there and absent here')
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "keys"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 1}}, []),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}, []),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, ["a.c"]),
+        ({"a": [[1, 2], [3, 4]]}, {"a": [[1, 2], [3, 5]]}, ["a[1][1]"]),
+        ({"a": [1, 2]}, {"a": [1, 2, 3]}, ["a"]),
+        ({"a": "u"}, {"a": 1.0}, ["a"]),
+        ({"a": True}, {"a": 1}, ["a"]),
+        ({"a": None}, {"a": 1}, ["a"]),
+        ({"a": {"b": 1}}, {"a": 1}, ["a"]),
+    ],
+)
+def test_differences(stored, asked, keys):
+    assert [key for key, _, _ in differences(stored, asked)] == keys
+
+
+def test_another_kernel_is_refused_with_the_version_that_made_the_store(toy, filled):
+    store.append_provenance(filled, "first", {"version": "0.0.9"})
+    store.prepare(filled, toy.plan(), run_id="second")
+    refused(
+        filled,
+        toy.plan(kernel_digest="digest-2"),
+        filled.parent,
+        "made with kernel digest-1 by version 0.0.9, here it is digest-2; resume it with version 0.0.9",
+    )
+
+
+def test_another_cut_of_the_same_job_is_refused(toy, filled, monkeypatch):
+    coarse = toy.ToyStage("map", tuple(toy.spec(a.name, a.dtype, a.fill_value) for a in toy.MAP.arrays[:2]))
+    for spec in coarse.arrays:
+        object.__setattr__(spec, "shard", (1, 16, 16))
+    monkeypatch.setattr(toy, "MAP", coarse)
+    match = r"array times has shard \(1, 8, 8\) there and \(1, 16, 16\) here"
+    refused(filled, toy.plan(), filled.parent, match)
+
+
+def test_a_later_format_is_refused(toy, filled):
+    text = (filled / "zarr.json").read_text()
+    (filled / "zarr.json").write_text(text.replace('"format": 1', '"format": 2'))
+    refused(filled, toy.plan(), filled.parent, "store format 2, this version reads 1")
+
+
+@pytest.mark.parametrize("content", ["notes.txt", "zarr.json", ".hidden"])
+def test_a_folder_with_other_content_is_refused(toy, tmp_path, content):
+    place = tmp_path / "toy.zarr"
+    place.mkdir()
+    (place / content).write_text('{"zarr_format": 3, "node_type": "group"}')
+    refused(place, toy.plan(), tmp_path, "toy.zarr: not a Horseshoe store")
+
+
+def test_a_file_in_the_way_is_refused(toy, tmp_path):
+    (tmp_path / "toy.zarr").write_text("")
+    refused(tmp_path / "toy.zarr", toy.plan(), tmp_path, "toy.zarr: is a file")
+    refused(tmp_path / "toy.zarr/inner.zarr", toy.plan(), tmp_path, "inner.zarr: cannot be written")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(toy, tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        refused(tmp_path / "toy.zarr", toy.plan(), tmp_path, "toy.zarr: cannot be written")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_read_only_disk_is_refused(toy, tmp_path, monkeypatch):
+    """As root, permissions say nothing; the kernel's answer to a nameless file does."""
+    opened = os.open
+
+    def read_only(path, flags, *rest, **more):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(30, "Read-only file system")
+        return opened(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", read_only)
+    refused(tmp_path / "toy.zarr", toy.plan(), tmp_path, r"toy.zarr: cannot be written \(Read-only file system\)")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_a_place_that_only_fails_when_tried_is_refused(toy):
+    with pytest.raises(RequestError, match=r"/proc/toy.zarr: cannot be written"):
+        store.prepare("/proc/toy.zarr", toy.plan(), run_id="first")
+
+
+# Dying
+
+
+def run_until_death(place: Path, run_id: str, death: int) -> int:
+    script = Path(__file__).with_name("toy.py")
+    return subprocess.run([sys.executable, script, place, run_id, str(death)], check=False).returncode
+
+
+@pytest.mark.parametrize("death", [3, 20, 60, 61, 62, 63, 64, 65, 66, 67, 10_000])
+def test_kill_9_leaves_nothing_wrong(toy, filled, death):
+    """Die in the making of the store, and at each step of a unit: shard, its folder, the record; then resume."""
+    place = filled.parent / "killed.zarr"
+    code = run_until_death(place, "dead", death)
+    assert code == (0 if death == 10_000 else -signal.SIGKILL)
+    if place.exists():
+        assert {fault.kind for fault in verify(place)} <= {"unrecorded"}
+    else:
+        assert death < 60
+
+    store.prepare(place, toy.plan(), run_id="second")
+    assert sorted(file.name for file in filled.parent.iterdir()) == ["killed.zarr", "toy.zarr"]
+    assert not list(place.rglob("*.partial"))
+    reader = open_for_reading(place)
+    toy.write(place, "second", skip=reader)
+    assert verify(place) == []
+    assert reader.finished("map").all()
+    for name in (*reader.arrays(), *reader.constants()):
+        for file in (filled / name).rglob("*"):
+            same = place / file.relative_to(filled)
+            assert same.is_dir() if file.is_dir() else same.read_bytes() == file.read_bytes()
+
+
+# Partial files
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("record", "swept"),
+    [
+        ({"host": "here", "pid": "own"}, False),
+        ({"host": "here", "pid": "own", "ended": "2026-01-01T00:00:00+00:00"}, True),
+        ({"host": "here", "pid": "dead"}, True),
+        ({"host": "here", "pid": "own", "started": "a day before"}, True),
+        ({"host": "elsewhere", "pid": "dead"}, False),
+        ({"host": "elsewhere", "pid": "dead", "ended": "2026-01-01T00:00:00+00:00"}, True),
+        ({"host": "here"}, False),
+        ({}, False),
+    ],
+)
+def test_partial_files_are_swept_when_their_run_is_known_dead(toy, filled, record, swept):
+    now = datetime.now(UTC)
+    started = now - timedelta(days=1) if record.get("started") else now
+    known = {
+        **record,
+        **({"host": socket.gethostname()} if record.get("host") == "here" else {}),
+        **({"pid": os.getpid() if record["pid"] == "own" else dead_pid()} if "pid" in record else {}),
+        "started": started.isoformat(),
+    }
+    if record:
+        runs.update(filled, "other-run", known)
+    file = partial_path(filled / "times/c/0/0/0", "other-run-12")
+    file.write_bytes(b"half")
+    beside = partial_path(filled, "other-run-store")
+    runs.update(beside, "other-run", known if record else {})
+
+    store.prepare(filled, toy.plan(), run_id="second")
+    assert file.exists() is not swept
+    assert beside.exists() is not swept
+    assert verify(filled) == []
+    if swept:
+        # A dead run is swept once; it makes no new files.
+        assert runs.read_runs(filled)["other-run"]["swept"]
+
+
+def test_names_of_partial_files(tmp_path):
+    assert partial_run(partial_path(tmp_path / "0", "2026-run_1-17")) == "2026-run_1"
+    assert partial_run(partial_path(tmp_path / "a.b.zarr", "run-store")) == "run"
+    assert partial_run(tmp_path / "0.0123456789abcdef.partial") is None
+    assert partial_run(tmp_path / "0.run-1.part") is None
+
+
+def test_run_ids_must_be_fit_for_file_names(toy, tmp_path):
+    for run_id in ("a.b", "../up", "", "a/b"):
+        with pytest.raises(ValueError, match="run id"):
+            store.prepare(tmp_path / "toy.zarr", toy.plan(), run_id=run_id)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Provenance
+
+
+def test_provenance_is_added_to(toy, tmp_path):
+    place = tmp_path / "toy.zarr"
+    store.prepare(place, toy.plan(), run_id="first")
+    (record,) = runs.read_runs(place).values()
+    assert (record["run"], record["host"], record["pid"]) == ("first", socket.gethostname(), os.getpid())
+    assert abs(datetime.fromisoformat(record["started"]) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert not runs.known_dead(record)
+
+    store.append_provenance(place, "first", {"num_ranks": 3})
+    store.append_provenance(place, "first", {"ended": datetime.now(UTC).isoformat()})
+    (record,) = runs.read_runs(place).values()
+    assert (record["num_ranks"], record["pid"]) == (3, os.getpid())
+    assert runs.known_dead(record)
