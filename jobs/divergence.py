@@ -21,7 +21,7 @@ from jobs.tiling import layout
 from jobs.view import check as check_view
 from jobs.view import coordinates
 from kernels import threebody
-from kernels.backends.base import Array, Backend
+from kernels.backends.base import Array
 from kernels.errors import RequestError
 
 Vector = tuple[Number, Number, Number]
@@ -135,11 +135,11 @@ def problem(job: Divergence) -> threebody.Problem:
     )
 
 
-def plan(job: Job, backend: Backend) -> Plan:
+def plan(job: Job, device: str | None) -> Plan:
     """One stage whose units are the shards of every frame."""
     job = cast(Divergence, job)
     setting = read_setting(job)
-    own = identity(job, backend)
+    own = identity(job, device)
     stage = DivergenceStage(
         name="divergence",
         arrays=tuple(_array(job, name, setting) for name in job.outputs),

@@ -1,4 +1,4 @@
-"""What a plan will cost: units, files, bytes, memory, time. Refuses what cannot fit.
+"""What a plan will cost: units, files, bytes, memory, time.
 
 Pure arithmetic over the plan protocol, but for `probe`, which works half a second. Knows no job kind.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpc import memory
 from hpc.plan import ArraySpec, Plan, Stage, num_shards
 from kernels.backends.base import Array, Backend
-from kernels.errors import RequestError
 
 MANY_FILES = 100_000
 RANK_BYTES = 200_000_000
@@ -32,28 +32,15 @@ class Size:
     rank_bytes: int
 
 
-def size(plan: Plan, backend: Backend) -> Size:
-    """The sizes of a plan whose ranks work on this back end."""
+def size(plan: Plan, concurrent_units: int) -> Size:
+    """The sizes of a plan whose ranks compute so many units at a time."""
     specs = [*(array for stage in plan.stages for array in stage.arrays), *(spec for spec, _ in plan.constants)]
     return Size(
         num_units=sum(stage.num_units for stage in plan.stages),
         num_files=sum(num_shards(spec) for spec in specs),
         store_bytes=sum(_bytes(spec) for spec in specs),
-        rank_bytes=RANK_BYTES + max(_unit_bytes(stage) for stage in plan.stages) * (backend.concurrent_units + 1),
+        rank_bytes=RANK_BYTES + memory.needed_bytes(plan, concurrent_units),
     )
-
-
-def refuse_what_cannot_fit(plan: Plan, backend: Backend, num_ranks: int = 1) -> None:
-    """RequestError naming run.shard where `num_ranks` ranks of one host need more memory than it has."""
-    import psutil  # type: ignore[import-untyped]
-
-    need = size(plan, backend).rank_bytes * num_ranks
-    available = psutil.virtual_memory().available
-    if need > available:
-        ranks = f"{num_ranks} ranks on this host need" if num_ranks > 1 else "a rank needs"
-        raise RequestError(
-            f"run.shard: {ranks} {human_bytes(need)}, {human_bytes(available)} are free; choose smaller shards"
-        )
 
 
 def total_cost(stage: Stage) -> float:
@@ -64,7 +51,7 @@ def total_cost(stage: Stage) -> float:
 
 
 def probe(stage: Stage, backend: Backend) -> float:
-    """Seconds that the whole stage takes on one rank, from half a second of its middle unit."""
+    """Seconds a unit of cost on one rank, from half a second of the stage's middle unit; infinite where it stood."""
     unit = stage.num_units // 2
     run = stage.start(unit, backend, _Nothing())
     begin = time.perf_counter()
@@ -74,7 +61,7 @@ def probe(stage: Stage, backend: Backend) -> float:
         elapsed_s = time.perf_counter() - begin
     if fraction == 0.0:
         return math.inf
-    return elapsed_s / fraction * total_cost(stage) / stage.cost(unit)
+    return elapsed_s / fraction / stage.cost(unit)
 
 
 class _Nothing:
@@ -104,11 +91,6 @@ def human_seconds(seconds: float) -> str:
             whole, rest = divmod(seconds, length)
             return f"{int(whole)} {unit} {int(rest / part)} {smaller}"
     return f"{seconds:.0f} s"
-
-
-def _unit_bytes(stage: Stage) -> int:
-    """Memory of the largest unit: the first is whole where any is, the last may differ in another frame."""
-    return max(stage.memory_bytes(0), stage.memory_bytes(stage.num_units - 1))
 
 
 def _bytes(spec: ArraySpec) -> int:

@@ -11,10 +11,9 @@ from typing import Any
 
 import msgspec
 
+from hpc.reading import FORMAT
 from jobs.model import Job
-from kernels.backends.base import Backend
 
-FORMAT = 1
 PRESENTATION = ("name", "title", "description", "source", "picture", "check")
 CIRCUMSTANCES = ("threads", "device", "grace_s", "deadline", "progress")
 
@@ -24,15 +23,15 @@ def resolved(job: Job) -> dict[str, Any]:
     return dict(msgspec.to_builtins(job))
 
 
-def identity(job: Job, backend: Backend) -> dict[str, Any]:
+def identity(job: Job, device: str | None) -> dict[str, Any]:
     """The resolved job without what may change between two starts of the same job.
 
-    `fast` arithmetic promises equal bytes on one kind of device only, so that the device is part of it.
+    `device` is part of it where results depend on the device: see `jobs.model.device`.
     """
     tree = {key: value for key, value in resolved(job).items() if key not in PRESENTATION}
     tree["run"] = {key: value for key, value in tree["run"].items() if key not in CIRCUMSTANCES}
-    if job.numerics.arithmetic == "fast":
-        tree["device"] = {"kind": backend.kind, "num_lanes_float64": backend.num_lanes_float64}
+    if device is not None:
+        tree["device"] = device
     return tree
 
 

@@ -52,8 +52,8 @@ class Kind(Protocol):
         """The job with everything filled in that follows from the rest; RequestError where a value is impossible."""
         ...
 
-    def plan(self, job: Job, backend: Backend) -> Plan:
-        """The stages, arrays and attributes of a resolved job for programs of this back end."""
+    def plan(self, job: Job, device: str | None) -> Plan:
+        """The stages, arrays and attributes of a resolved job; `device` enters its identity."""
         ...
 
 
@@ -89,9 +89,16 @@ def kind_of(name: object) -> Kind:
     return cast(Kind, importlib.import_module(KINDS[name]))
 
 
-def plan(job: Job, backend: Backend) -> Plan:
-    """The plan of a job; see `Kind.plan`."""
-    return kind_of(job.kind).plan(job, backend)
+def plan(job: Job, device: str | None = None) -> Plan:
+    """The plan of a job; `device` as `device_of` gives it."""
+    return kind_of(job.kind).plan(job, device)
+
+
+def device_of(job: Job, backend: Backend) -> str | None:
+    """The device as a part of the job's identity: None but for `fast` arithmetic, which differs between devices."""
+    if job.numerics.arithmetic != "fast":
+        return None
+    return f"{backend.kind}, {backend.num_lanes_float64} lanes"
 
 
 def run_options(job: Job) -> RunOptions:

@@ -21,9 +21,7 @@ def main() -> int:
     from kernels.backends import host
 
     rank, size = place_in_world(os.environ)
-    cores = f"{devices.usable_cores()} usable cores"
-    found = "; ".join(devices.local_devices())
-    print(f"rank      {rank} of {size} on host {socket.gethostname()}, {cores}; devices: {found}", flush=True)
+    print(f"rank      {rank} of {size} on {socket.gethostname()}: {'; '.join(devices.local_devices())}", flush=True)
     if rank == 0:
         print(f"MPI       {told(mpi_library)}")
         print(f"compiler  {told(host.describe_compiler)}")

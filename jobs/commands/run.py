@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.commands.options import JobName, Out, Overrides
+from kernels.errors import RequestError
+
+if TYPE_CHECKING:
+    from jobs.model import Job
 
 
 def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> int:
@@ -15,26 +22,53 @@ def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> int:
     out:
         The store; NAME.zarr in this folder unless given.
     """
-    from hpc import devices, launch, schedule, store
-    from jobs import estimate, model
+    from hpc import launch, schedule, store
+    from jobs import model
 
     comm = launch.start()
-    local_rank, local_size = devices.local(comm)
 
-    def prepare() -> tuple[model.Job, Path]:
+    def prepare() -> tuple[Job, Path, str | None, float | None]:
         loaded = model.load(job, overrides)
-        options = model.run_options(loaded)
-        backend = devices.choose(options, local_rank, local_size)
-        plan = model.plan(loaded, backend)
-        place = Path(out or f"{loaded.name}.zarr").absolute()
-        store.check(place, plan)
-        estimate.refuse_what_cannot_fit(plan, backend, local_size)
-        return loaded, place
+        place = out or Path(f"{loaded.name}.zarr")
+        device = _device(loaded)
+        store.check(place, model.plan(loaded, device))
+        return loaded, place, device, _seconds_per_cost(loaded)
 
-    loaded, place = launch.agree(comm, prepare)
+    loaded, place, device, seconds_per_cost = launch.agree(comm, prepare)
+    launch.everywhere(comm, lambda: _check_device(loaded, device))
     options = model.run_options(loaded)
-    backend = launch.everywhere(comm, lambda: devices.choose(options, local_rank, local_size))
-    code = schedule.run(comm, model.plan(loaded, backend), place, options)
+    code = schedule.run(comm, model.plan(loaded, device), place, options, seconds_per_cost=seconds_per_cost)
     if comm.rank == 0:
-        print(out or f"{loaded.name}.zarr")
+        print(place)
     launch.leave(comm, code)
+
+
+def _device(job: Job) -> str | None:
+    """The device where results depend on it; nothing is looked at otherwise."""
+    from hpc import devices
+    from jobs import model
+
+    if job.numerics.arithmetic != "fast":
+        return None
+    return model.device_of(job, devices.choose(model.run_options(job), 0, 1))
+
+
+def _check_device(job: Job, device: str | None) -> None:
+    """Refuse ranks on unlike devices where results depend on the device."""
+    mine = _device(job)
+    if mine != device:
+        raise RequestError(
+            f"numerics.arithmetic: fast needs like devices, rank 0 has {device}, another {mine}; set run.device"
+        )
+
+
+def _seconds_per_cost(job: Job) -> float | None:
+    """An estimate of the speed where there is a deadline to keep, else None."""
+    from hpc import devices, options
+    from jobs import estimate, model
+
+    chosen = model.run_options(job)
+    if options.deadline(chosen, os.environ, time.time()) is None:
+        return None
+    backend = devices.choose(chosen, 0, 1)
+    return estimate.probe(model.plan(job, None).stages[0], backend)
