@@ -143,7 +143,7 @@ def is_store(path: Path) -> bool:
         group = zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3)
     except (OSError, ValueError, TypeError, KeyError):
         return False
-    return ROOT_ATTRIBUTE in group.attrs
+    return ROOT_ATTRIBUTE in group.attrs and IDENTITY_ATTRIBUTE in group.attrs
 
 
 def open_for_reading(path: Path | str) -> Reader:

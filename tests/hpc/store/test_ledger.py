@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc.ledger import LedgerFile, Record, Revocation, finished_units, read_records
@@ -51,6 +51,7 @@ def put(place: Path, files: dict[str, bytes]) -> None:
         (place / "ledger" / f"{name}.jsonl").write_bytes(data)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["x-0", "x-1", "verify-1"]), records | revocations)))
 def test_a_record_holds_unless_its_run_is_revoked(place: Path, entries: list[tuple[str, Record | Revocation]]) -> None:
     """Whatever stands in which file, in whatever order."""
@@ -65,6 +66,7 @@ def test_a_record_holds_unless_its_run_is_revoked(place: Path, entries: list[tup
         assert set(np.flatnonzero(bitmap)) == {record.unit for record in expected if record.stage == stage}
 
 
+@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=3), st.data())
 def test_a_torn_end_costs_the_last_record_at_most(place: Path, entries: list[Record], data: st.DataObject) -> None:
     whole = lines(entries)
@@ -76,6 +78,7 @@ def test_a_torn_end_costs_the_last_record_at_most(place: Path, entries: list[Rec
     assert read_records(place) == kept
 
 
+@settings(deadline=None)
 @given(st.lists(records, max_size=3), st.binary(max_size=30).map(lambda noise: noise.replace(b"}", b"")))
 def test_noise_is_no_record_and_harms_none(place: Path, entries: list[Record], noise: bytes) -> None:
     put(place, {"x-0": noise + b"\n" + lines(entries)})

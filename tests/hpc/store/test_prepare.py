@@ -170,11 +170,26 @@ def test_a_later_format_is_refused(toy, filled):
     refused(filled, toy.plan(), filled.parent, "store format 2, this version reads 1")
 
 
-@pytest.mark.parametrize("content", ["notes.txt", "zarr.json", ".hidden"])
-def test_a_folder_with_other_content_is_refused(toy, tmp_path, content):
+GROUP = '{"zarr_format": 3, "node_type": "group"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.txt", GROUP),
+        (".hidden", GROUP),
+        ("zarr.json", GROUP),
+        ("zarr.json", GROUP.replace("group", "array")),
+        ("zarr.json", '{"zarr_format": 3, "node_type": "group", "attributes": {"horseshoe": {"format": 1}}}'),
+        ("zarr.json", "{"),
+        ("zarr.json", "[]"),
+        (".zgroup", '{"zarr_format": 2}'),
+    ],
+)
+def test_a_folder_with_other_content_is_refused(toy, tmp_path, name, content):
     place = tmp_path / "toy.zarr"
     place.mkdir()
-    (place / content).write_text('{"zarr_format": 3, "node_type": "group"}')
+    (place / name).write_text(content)
     refused(place, toy.plan(), tmp_path, "toy.zarr: not a Horseshoe store")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 from pathlib import Path
@@ -10,10 +11,13 @@ import numpy as np
 import pytest
 import zarr
 import zarr.storage
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from zarr.storage import LocalStore
 
 from hpc import durable, store
 from hpc.ledger import read_records
+from hpc.plan import ArraySpec
 from hpc.reading import open_for_reading
 
 
@@ -215,3 +219,26 @@ def test_closing_twice_is_harmless(toy, tmp_path):
     writer.write(0, 0, toy.values(toy.MAP, 0), 1.0)
     writer.close()
     writer.close()
+
+
+cuts = st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 3))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(cuts, min_size=1, max_size=3))
+def test_any_cut_of_an_array_is_covered_once(toy, tmp_path_factory, cuts):
+    """Sizes that shards do not divide, shards larger than the array, one to three dimensions."""
+    shape = tuple(size for size, _, _ in cuts)
+    chunk = tuple(chunk for _, chunk, _ in cuts)
+    shard = tuple(chunk * number for _, chunk, number in cuts)
+    spec = ArraySpec("count", shape, "<i4", shard, chunk, tuple("abc"[: len(cuts)]), -1, {})
+    plan = dataclasses.replace(toy.plan(), stages=(toy.ToyStage("only", (spec,)),), constants=())
+    expected = np.arange(np.prod(shape), dtype="<i4").reshape(shape)
+    place = tmp_path_factory.mktemp("cut") / "toy.zarr"
+    store.prepare(place, plan, run_id="first")
+    writer = store.Writer(place, plan, "first", 0)
+    for unit in range(plan.stages[0].num_units):
+        writer.write(0, unit, {"count": expected[store.unit_region(spec, unit)]}, 1.0)
+    writer.close()
+    np.testing.assert_array_equal(open_for_reading(place).read("count"), expected)
+    assert len(shards(place)) == plan.stages[0].num_units
