@@ -1,0 +1,1 @@
+"""What the kernels are measured against: the plain C loop, Numba, torch as the texts write it, and the core's own peak."""

@@ -1,0 +1,105 @@
+"""The whole application on 1 and 2 ranks: speed from the ledger's clock, time outside kernels, memory of a rank."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from hpc.reading import open_for_reading
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a job. Seconds are of computing: from the first unit's start to the last one's end."""
+
+    steps: int
+    wall_s: float
+    kernel_s: float
+    num_ranks: int
+    peak_bytes: int
+
+    @property
+    def speed(self) -> float:
+        """Step-pairs a second of all ranks together."""
+        return self.steps / self.wall_s
+
+    @property
+    def outside(self) -> float:
+        """Share of the ranks' wall time that is not spent in kernels."""
+        return 1.0 - self.kernel_s / (self.num_ranks * self.wall_s)
+
+
+def run(size: int, num_ranks: int, steps: int = 50_000) -> Measured:
+    """Compute the gallery's map with one thread a rank."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "bench.zarr"
+        settings = [
+            f"view.resolution=[{size}, {size}]",
+            f"integrator.steps={steps}",
+            "run.threads=1",
+            "run.progress='none'",
+        ]
+        sets = [word for setting in settings for word in ("--set", setting)]
+        command = [BIN / "mpiexec", "-n", str(num_ranks), BIN / "horseshoe", "run", "three-body", "--out", store, *sets]
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, env={**os.environ})
+        memory = MemoryWatch(process.pid)
+        memory.start()
+        code = process.wait()
+        memory.join()
+        if code:
+            raise RuntimeError(f"{command} ended with {code}")
+        reader = open_for_reading(store)
+        times = reader.read("times")
+        records = [
+            json.loads(line) for path in (store / "ledger").glob("*.jsonl") for line in path.read_text().splitlines()
+        ]
+        (provenance,) = [json.loads(path.read_text()) for path in (store / "runs").glob("*.json")]
+        return Measured(
+            steps=int(times.sum()),
+            wall_s=float(provenance["computing_s"]),
+            kernel_s=sum(float(record["seconds"]) for record in records),
+            num_ranks=num_ranks,
+            peak_bytes=memory.peak_bytes,
+        )
+
+
+class MemoryWatch(threading.Thread):
+    """Looks at the resident memory of every rank ten times a second and keeps the largest."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.peak_bytes = 0
+        self._launcher = psutil.Process(pid)
+
+    def run(self) -> None:
+        """Watch until the launcher is gone."""
+        while self._launcher.is_running() and self._launcher.status() != psutil.STATUS_ZOMBIE:
+            try:
+                for child in self._launcher.children(recursive=True):
+                    if "python" in child.name() or "horseshoe" in child.name():
+                        self.peak_bytes = max(self.peak_bytes, int(child.memory_info().rss))
+            except psutil.Error:
+                pass
+            time.sleep(0.1)
+
+
+def contestants(size: int = 192) -> dict[str, Callable[[], float]]:
+    """Name -> measurement in step-pairs a second."""
+
+    def speed(num_ranks: int) -> float:
+        return run(size, num_ranks).speed
+
+    return {"application, 1 rank": partial(speed, 1), "application, 2 ranks": partial(speed, 2)}
