@@ -14,6 +14,7 @@ from kernels.expression.tokens import clean
 from kernels.expression.tree import (
     CONSTANTS,
     FUNCTIONS,
+    RESERVED,
     Binary,
     Call,
     Compare,
@@ -45,11 +46,12 @@ _COMPARE: dict[type[ast.cmpop], str] = {
 def parse(text: str, *, names: Collection[str], key: str) -> Formula:
     """Check the text of a formula and return it with its tree.
 
-    `names` are those the formula may use beside the constants and functions of the language, which come first where
-    both exist (callers refuse such names: `tree.RESERVED`). `key` is the place in the job file, for messages.
+    `names` are those the formula may use beside the constants and functions of the language; callers have refused the
+    names in `tree.RESERVED` where a user chose them. `key` is the place in the job file, for messages.
 
     Raises FormulaError, one line with key and column, for anything but a formula of the language within its limits.
     """
+    assert RESERVED.isdisjoint(names), f"names of the language cannot be given: {sorted(RESERVED.intersection(names))}"
     cleaned = clean(text, key)
 
     # Brackets around the whole let the text begin with blanks, and make columns of the tree count from 1

@@ -144,3 +144,9 @@ def test_the_limits_are_where_they_are_said_to_be() -> None:
     read("x".ljust(4096))
     with pytest.raises(FormulaError, match="at most 4096 characters, not 4097"):
         read("x".ljust(4097))
+
+
+@pytest.mark.parametrize("name", ["i", "pi", "e", "sin", "lambda", "and"])
+def test_callers_cannot_redefine_the_language(name: str) -> None:
+    with pytest.raises(AssertionError, match="names of the language"):
+        parse("1", names=["x", name], key="key")
