@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 
 from jobs.commands.options import JobName, Overrides
+
+
+Value = TypeVar("Value")
 
 
 def main(
@@ -53,13 +56,14 @@ def main(
     command = [sys.executable, "-m", "jobs", "run", name]
     for assignment in overrides:
         command += ["--set", assignment]
+    chosen = first(nodes, defaults.nodes)
     text = script.render(
         script.Batch(
             name=loaded.name,
             command=command,
-            nodes=nodes or defaults.nodes or 1,
-            time=time or defaults.time,
-            partition=partition or defaults.partition,
+            nodes=1 if chosen is None else chosen,
+            time=first(time, defaults.time),
+            partition=first(partition, defaults.partition),
             array=array,
             setup=defaults.setup,
             then=then,
@@ -67,3 +71,8 @@ def main(
     )
     print(text.rstrip("\n") if dry_run else submit(text))
     return 0
+
+
+def first(*values: Value | None) -> Value | None:
+    """The first value that is given."""
+    return next((value for value in values if value is not None), None)
