@@ -41,5 +41,13 @@ lint: $(VENV)/.dev
 test: lint
 	$(BIN)/python -m pytest --timeout 180 -m "not check and not gpu"
 
+check: $(VENV)/.dev
+	@mkdir -p build
+	$(BIN)/python -m pytest --timeout 3600 -m "check and not gpu" --junitxml build/checks.xml; code=$$?; \
+		$(BIN)/python -m benchmarks.checks build/checks.xml; exit $$code
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks
+
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

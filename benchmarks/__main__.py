@@ -36,8 +36,9 @@ def heading() -> list[str]:
         f"- processor: {processor()}, {vector_width()} lanes of float64",
         f"- compiler: {describe_compiler().rpartition(': ')[2]}",
         f"- commit: {commit.stdout.strip() or 'unknown'}, {datetime.now(UTC):%Y-%m-%d}",
-        f"- {rounds.NUM_ROUNDS} rounds, contestants alternating within each; speeds are medians, spread is (fastest - slowest) / median,",
-        "  ratios are medians of the ratios within a round. A step-pair is one step of both systems, 231 flops (fma 2, / and sqrt 1).",
+        f"- {rounds.NUM_ROUNDS} rounds, contestants alternating within each; speeds are medians, spread is",
+        "  (fastest - slowest) / median, ratios are medians of the ratios within a round",
+        "- a step-pair is one step of both systems: 231 flops (fma 2, / and sqrt 1)",
     ]
 
 
