@@ -85,6 +85,8 @@ def resolve(job: Job) -> Divergence:
         raise RequestError(f"numerics.precision: {job.numerics.precision} is not offered for kind divergence")
     count = job.frames.count
     setting = read_setting(job)
+    for parameter in setting.pixel_parameters():
+        parameter.check(count)
     check_view(job.view, count)
     check_picture(
         job.picture, arrays=_drawable(job.outputs), parameters=[name for name, *_ in _frame_values(job, setting)]

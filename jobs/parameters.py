@@ -38,6 +38,13 @@ class Parameter:
         """Whether the pixel's coordinates occur in it."""
         return isinstance(self.value, Formula) and not PIXEL_NAMES.isdisjoint(self.value.names)
 
+    def check(self, count: int) -> None:
+        """RequestError where its values are not real, or without a pixel in it not finite, in one of the frames."""
+        if self.depends_on_pixel:
+            self.over_pixels(0, np.ones(1), np.ones(1))
+        else:
+            self.over_frames(count)
+
     def over_frames(self, count: int) -> Floats:
         """Its value in each frame, float64 of shape (count,); RequestError where one is not a finite real number."""
         if isinstance(self.value, float):

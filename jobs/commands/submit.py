@@ -10,7 +10,6 @@ from cyclopts import Parameter
 
 from jobs.commands.options import JobName, Overrides
 
-
 Value = TypeVar("Value")
 
 

@@ -1,0 +1,97 @@
+"""Fixtures of the job tests: a working folder of their own, the command line, and a store computed in this process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpc import store
+from hpc.plan import Plan
+from jobs import cli, model
+from jobs.reading import merge
+from kernels.backends.host import HostBackend
+
+ROOT = Path(__file__).parents[2]
+
+SMALL: dict[str, Any] = {"kind": "divergence", "name": "small", "view": {"resolution": [8, 8]}}
+
+
+@pytest.fixture(autouse=True)
+def in_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in cli.RANK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def make_job() -> Callable[..., model.Job]:
+    """A small divergence job with sections laid over it."""
+
+    def make(**sections: Any) -> model.Job:
+        return model.from_tree(merge(SMALL, sections))
+
+    return make
+
+
+@pytest.fixture
+def command_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run one command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.dispatch(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def horseshoe(*arguments: str, ranks: int | None = None, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run the command in processes of its own, under mpiexec where `ranks` are given."""
+    launcher = [] if ranks is None else [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks)]
+    command = [*launcher, sys.executable, "-m", "jobs", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def compute(plan: Plan, backend: HostBackend | None = None) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of a plan's first stage, computed in this process."""
+    stage = plan.stages[0]
+    arrays = {spec.name: np.full(spec.shape, spec.fill_value, spec.dtype) for spec in stage.arrays}
+    for unit in range(stage.num_units):
+        for name, values in unit_arrays(plan, unit, backend).items():
+            if name in arrays:
+                spec = next(spec for spec in stage.arrays if spec.name == name)
+                arrays[name][store.unit_region(spec, unit)] = values
+    return arrays
+
+
+def unit_arrays(plan: Plan, unit: int, backend: HostBackend | None = None) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of one unit, computed in this process."""
+    run = plan.stages[0].start(unit, backend or HostBackend(threads=2), NothingFinished())
+    while run.advance(10.0) < 1.0:
+        pass
+    return run.arrays()
+
+
+class NothingFinished:
+    """No earlier stage."""
+
+    def read(self, name: str) -> np.ndarray[Any, Any]:
+        raise LookupError(name)
+
+
+def compute_store(job: model.Job, place: Path) -> Path:
+    """A finished store of a job, computed and written in this process."""
+    plan = model.plan(job)
+    store.prepare(place, plan, run_id="test")
+    writer = store.Writer(place, plan, "test", 0)
+    for unit in range(plan.stages[0].num_units):
+        writer.write(0, unit, unit_arrays(plan, unit), 1.0)
+    writer.close()
+    return place
