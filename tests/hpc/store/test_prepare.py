@@ -301,9 +301,23 @@ def test_partial_files_are_swept_when_their_run_is_known_dead(toy, filled, recor
     assert file.exists() is not swept
     assert beside.exists() is not swept
     assert verify(filled) == []
-    if swept:
-        # A dead run is swept once; it makes no new files.
-        assert runs.read_runs(filled)["other-run"]["swept"]
+
+
+def test_the_dead_are_swept_once_and_the_living_spared(toy, filled):
+    runs.update(filled, "dead-run", {"ended": "2026-01-01T00:00:00+00:00"})
+    runs.update(filled, "living-run", {"host": "elsewhere", "pid": 1, "started": "2026-01-01T00:00:00+00:00"})
+    files = [partial_path(filled / "times/c/0/0/0", writer) for writer in ("dead-run-0", "living-run-0", "unknown-0")]
+    for file in files:
+        file.write_bytes(b"half")
+    store.prepare(filled, toy.plan(), run_id="second")
+    assert [file.exists() for file in files] == [False, True, True]
+
+    # The dead make no new files, so that the store is not searched for them again.
+    before = {name: facts for name, facts in snapshot(filled / "runs").items() if name != "third.json"}
+    files[0].write_bytes(b"half")
+    store.prepare(filled, toy.plan(), run_id="third")
+    assert {name: facts for name, facts in snapshot(filled / "runs").items() if name != "third.json"} == before
+    assert files[0].exists()
 
 
 def test_names_of_partial_files(tmp_path):
