@@ -86,7 +86,7 @@ def revoke(path: Path | str, revocations: list[Revocation], name: str) -> None:
 
 
 class Writer:
-    """Writes the units that one rank of one run has finished, in the order shard, then ledger record."""
+    """Writes the units that one rank of one run has finished: shards, then the record. For one thread at a time."""
 
     def __init__(self, path: Path | str, plan: Plan, run_id: str, rank: int) -> None:
         place = Path(path).resolve()
