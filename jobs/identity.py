@@ -20,7 +20,7 @@ CIRCUMSTANCES = ("threads", "device", "grace_s", "deadline", "progress")
 
 def resolved(job: Job) -> dict[str, Any]:
     """The job as JSON-like data: defaults filled, numbers normalised, formulas as text."""
-    return dict(msgspec.to_builtins(job))
+    return dict(msgspec.json.decode(msgspec.json.encode(job)))
 
 
 def identity(job: Job, device: str | None) -> dict[str, Any]:

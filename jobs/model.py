@@ -14,7 +14,7 @@ import msgspec
 
 from hpc.options import RunOptions
 from hpc.plan import Plan
-from jobs.reading import Tree, locate, merge, nearest, one_line, read, read_overrides
+from jobs.reading import Tree, cleaned, locate, merge, nearest, one_line, read, read_overrides
 from jobs.sections import Check, Frames, Numerics, Picture, RunSection, Section, View
 from kernels.backends.base import Backend
 from kernels.errors import RequestError
@@ -69,6 +69,7 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Job:
 
 def from_tree(tree: Tree) -> Job:
     """A resolved job from plain data; see `load`."""
+    tree = cleaned(tree)
     module = kind_of(tree.get("kind"))
     tree = merge(module.DEFAULTS, tree)
     if isinstance(tree.get("check"), dict):

@@ -48,7 +48,7 @@ def read(path: Path) -> Tree:
     if len(content) > MAX_JOB_BYTES:
         raise RequestError(f"{path}: larger than the limit of {MAX_JOB_BYTES} bytes for a job file")
     try:
-        return cleaned(tomllib.loads(content.decode()))
+        return tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"{path}: not a TOML file: {one_line(error)}") from None
     except (RecursionError, MemoryError):
@@ -66,7 +66,7 @@ def read_overrides(assignments: Sequence[str]) -> Tree:
         value: Any = toml_value(text)
         for part in reversed(parts):
             value = {part: value}
-        tree = merge(tree, cleaned(value))
+        tree = merge(tree, value)
     return tree
 
 

@@ -148,7 +148,7 @@ def test_one_line_from_two_ranks(tmp_path: Path, arguments: list[str], start: st
     assert list(tmp_path.iterdir()) == []
 
 
-def test_store_of_another_job(command_line: CommandLine, tmp_path: Path) -> None:
+def test_store_of_another_job(tmp_path: Path) -> None:
     small = ["run", "three-body", "--set", "view.resolution=[4, 4]", "--set", "integrator.steps=10"]
     assert horseshoe(*small).returncode == 0
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
