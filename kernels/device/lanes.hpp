@@ -35,19 +35,24 @@ typedef real Lane __attribute__((vector_size(LANES * sizeof(real))));
 #define VECTOR_FMA(a, b, c) (Lane) _mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c)
 #define VECTOR_SQRT(x) (Lane) _mm512_sqrt_pd((__m512d)x)
 #define VECTOR_RSQRT14(x) (Lane) _mm512_rsqrt14_pd((__m512d)x)
-#define VECTOR_ABOVE_OR_NAN(a, b) _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_NLE_UQ)
+#define VECTOR_MASK __mmask8
+#define VECTOR_COMPARE(a, b, test) _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, test)
+#define VECTOR_BLEND(mask, a, b) (Lane) _mm512_mask_blend_pd(mask, (__m512d)b, (__m512d)a)
+#define VECTOR_EXPAND(mask, pointer, otherwise) (Lane) _mm512_mask_expandloadu_pd((__m512d)otherwise, mask, pointer)
 #elif defined(__AVX512F__) && VECTOR_BYTES == 64 && REAL_BYTES == 4
 #define VECTOR_FMA(a, b, c) (Lane) _mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c)
 #define VECTOR_SQRT(x) (Lane) _mm512_sqrt_ps((__m512)x)
-#define VECTOR_ABOVE_OR_NAN(a, b) _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLE_UQ)
+#define VECTOR_MASK __mmask16
+#define VECTOR_COMPARE(a, b, test) _mm512_cmp_ps_mask((__m512)a, (__m512)b, test)
+#define VECTOR_BLEND(mask, a, b) (Lane) _mm512_mask_blend_ps(mask, (__m512)b, (__m512)a)
 #elif defined(__FMA__) && VECTOR_BYTES == 32 && REAL_BYTES == 8
 #define VECTOR_FMA(a, b, c) (Lane) _mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c)
 #define VECTOR_SQRT(x) (Lane) _mm256_sqrt_pd((__m256d)x)
-#define VECTOR_ABOVE_OR_NAN(a, b) unsigned(_mm256_movemask_pd(_mm256_cmp_pd((__m256d)a, (__m256d)b, _CMP_NLE_UQ)))
+#define VECTOR_MASK_BITS(mask) unsigned(_mm256_movemask_pd((__m256d)mask))
 #elif defined(__FMA__) && VECTOR_BYTES == 32 && REAL_BYTES == 4
 #define VECTOR_FMA(a, b, c) (Lane) _mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c)
 #define VECTOR_SQRT(x) (Lane) _mm256_sqrt_ps((__m256)x)
-#define VECTOR_ABOVE_OR_NAN(a, b) unsigned(_mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_NLE_UQ)))
+#define VECTOR_MASK_BITS(mask) unsigned(_mm256_movemask_ps((__m256)mask))
 #elif defined(__aarch64__) && VECTOR_BYTES == 16 && REAL_BYTES == 8
 #define VECTOR_FMA(a, b, c) (Lane) vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b)
 #define VECTOR_SQRT(x) (Lane) vsqrtq_f64((float64x2_t)x)
@@ -144,16 +149,63 @@ template <class T> DEVICE T madd(T a, T b, T c) {
 #endif
 }
 
-// Bit `lane` is set where a is above b or either is not a number.
-DEVICE unsigned above_or_nan(Lane a, Lane b) {
+// Truth in every lane; `&` and `|` combine masks. A mask register where the CPU has them, else a vector of all ones and zeros.
 #if LANES == 1
-    return !(a <= b);
-#elif defined(VECTOR_ABOVE_OR_NAN)
-    return VECTOR_ABOVE_OR_NAN(a, b);
+using Mask = bool;
+#elif defined(VECTOR_MASK)
+using Mask = VECTOR_MASK;
+#else
+using Mask = decltype(Lane{} < Lane{});
+#endif
+
+// Comparisons with a number that is none are false.
+#if defined(VECTOR_COMPARE)
+DEVICE Mask less(Lane a, Lane b) { return VECTOR_COMPARE(a, b, _CMP_LT_OQ); }
+DEVICE Mask less_equal(Lane a, Lane b) { return VECTOR_COMPARE(a, b, _CMP_LE_OQ); }
+DEVICE Mask equal(Lane a, Lane b) { return VECTOR_COMPARE(a, b, _CMP_EQ_OQ); }
+#else
+DEVICE Mask less(Lane a, Lane b) { return a < b; }
+DEVICE Mask less_equal(Lane a, Lane b) { return a <= b; }
+DEVICE Mask equal(Lane a, Lane b) { return a == b; }
+#endif
+
+DEVICE Mask negate(Mask mask) {
+#if LANES == 1
+    return !mask;
+#else
+    return Mask(~mask);
+#endif
+}
+
+// a where the mask holds, b elsewhere.
+DEVICE Lane select(Mask mask, Lane a, Lane b) {
+#if defined(VECTOR_BLEND)
+    return VECTOR_BLEND(mask, a, b);
+#else
+    return mask ? a : b;
+#endif
+}
+
+// Bit `lane` is set where the mask holds.
+DEVICE unsigned mask_bits(Mask mask) {
+#if LANES == 1 || defined(VECTOR_MASK)
+    return unsigned(mask);
+#elif defined(VECTOR_MASK_BITS)
+    return VECTOR_MASK_BITS(mask);
 #else
     unsigned bits = 0;
-    for (int lane = 0; lane < LANES; ++lane) bits |= unsigned(!(a[lane] <= b[lane])) << lane;
+    for (int lane = 0; lane < LANES; ++lane) bits |= unsigned(mask[lane] & 1) << lane;
     return bits;
+#endif
+}
+
+DEVICE Mask mask_from_bits(unsigned bits) {
+#if LANES == 1 || defined(VECTOR_MASK)
+    return Mask(bits);
+#else
+    Mask mask = {};
+    for (int lane = 0; lane < LANES; ++lane) mask[lane] = -int(bits >> lane & 1);
+    return mask;
 #endif
 }
 

@@ -34,7 +34,7 @@ extern "C" __global__ void __launch_bounds__(128)
     int step = int(first_step); // 32 bits: registers are scarce
 
     for (; step != until; ++step) {
-        if (test && above_or_nan(separation_squared(twins), distance_squared)) {
+        if (test && !(separation_squared(twins) <= distance_squared)) {
             record_end(tile, pixel, step, separation_squared(twins));
             test = false;
             if (EARLY_STOP) {

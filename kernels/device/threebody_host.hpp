@@ -49,7 +49,7 @@ unsigned walk(const Tile &tile, Walker &w, long long until) {
     long long clock = w.clock;
     unsigned ended = 0;
     for (; clock != until; ++clock) {
-        ended = above_or_nan(separation_squared(twins), distance_squared) & watched;
+        ended = mask_bits(negate(less_equal(separation_squared(twins), distance_squared))) & watched;
         if (__builtin_expect(ended != 0, 0)) break;
         euler_step(twins.original, twins.attraction, dt);
         euler_step(twins.shifted, twins.attraction, dt);
