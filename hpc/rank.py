@@ -9,7 +9,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from queue import Empty
 from typing import Any
 
 from hpc.claims import GRANT_S, Claims
@@ -17,7 +16,7 @@ from hpc.launch import EXIT_DONE, LONGEST_WAIT_S, SHORTEST_WAIT_S
 from hpc.messages import COORDINATOR, End, Mailbox, Orders, Report
 from hpc.plan import Stage
 from hpc.stops import Stops
-from hpc.workers import Crashed, Done, Dropped, Event, Flight, Refused, Workers, drain_events
+from hpc.workers import Crashed, Done, Dropped, Event, Flight, Refused, Workers
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +72,8 @@ class StageLoop:
                 continue
 
             # Sleep, but wake at once when a worker has something to say.
-            try:
-                self._note(self._workers.events.get(timeout=pause_s))
-            except Empty:
-                pause_s = min(2 * pause_s, LONGEST_WAIT_S)
+            self._workers.wait(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_WAIT_S)
         assert self._end is not None
         return self._end
 
@@ -89,7 +86,7 @@ class StageLoop:
         """One look at everything; True where something happened."""
         now_s = time.monotonic()
         busy = False
-        for event in drain_events(self._workers.events):
+        for event in self._workers.take():
             self._note(event)
             busy = True
         for sender, message in self._mailbox.receive():
@@ -112,8 +109,8 @@ class StageLoop:
                 self._seconds_done += seconds
                 self._cost_done += self._stage.cost(unit)
                 log.info("unit done", extra={"stage": self._stage.name, "unit": unit, "seconds": round(seconds, 6)})
-            case Dropped(unit):
-                log.info("unit dropped", extra={"stage": self._stage.name, "unit": unit})
+            case Dropped(unit, begun):
+                log.info("unit dropped", extra={"stage": self._stage.name, "unit": unit, "begun": begun})
             case Refused(unit, message):
                 self._refused = message
                 log.error(message, extra={"stage": self._stage.name, "unit": unit})

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from hpc.plan import Finished, Stage
@@ -32,9 +33,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A unit was handed out and is not computed: the stage ended before it began, or while it was under way."""
+    """A unit was handed out and is not computed: the stage ended before it had begun, or while it was under way."""
 
     unit: int
+    begun: bool
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,19 @@ class Workers:
     There is one thread more than that: a unit is written by the thread that computed it, while the next unit already
     has the device. So neither compression nor the disk leaves the device idle, at most `concurrent_units + 1` units
     are in memory, and a unit that was computed cannot be overtaken by an exit that forgets a writer's queue.
-    `events` holds what happened, for the main thread.
+    What happened is for the main thread to `take`.
     """
 
     def __init__(
         self, stage: Stage, backend: Backend, finished: Finished, write: Write, *, slice_s: float = SLICE_S
     ) -> None:
-        self.events: SimpleQueue[Event] = SimpleQueue()
         self._stage = stage
         self._backend = backend
         self._finished = finished
         self._write = write
         self._slice_s = slice_s
+        self._events: deque[Event] = deque()
+        self._bell = threading.Event()
         self._waiting: SimpleQueue[int | None] = SimpleQueue()
         self._device = threading.Semaphore(backend.concurrent_units)
         self._writing = threading.Lock()
@@ -105,6 +108,22 @@ class Workers:
         with self._lock:
             self._queued[unit] = None
         self._waiting.put(unit)
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until there is something to take, or until the time is up, whatever signals arrive meanwhile.
+
+        Not `SimpleQueue.get(timeout=...)`: in Python 3.11 a signal that uses up the rest of its timeout turns it into
+        a wait without end.
+        """
+        if self._bell.wait(timeout_s):
+            self._bell.clear()
+
+    def take(self) -> list[Event]:
+        """All events that are there, without waiting."""
+        found = []
+        while self._events:
+            found.append(self._events.popleft())
+        return found
 
     def load(self) -> tuple[list[int], list[Flight]]:
         """The units that wait for the device, and those that occupy it, as of now."""
@@ -137,35 +156,40 @@ class Workers:
     def _work(self) -> None:
         """Life of a thread: one unit after the other."""
         while (unit := self._waiting.get()) is not None:
-            try:
-                self.events.put(self._process(unit))
-            except RequestError as error:
-                self.events.put(Refused(unit, str(error)))
-            except MemoryError:
-                self.events.put(Refused(unit, self._memory_message(unit)))
-            except BaseException as error:
-                error.add_note(f"in unit {unit} of stage {self._stage.name!r}")
-                self.events.put(Crashed(unit, error))
+            self._events.append(self._attempt(unit))
+            self._bell.set()
+
+    def _attempt(self, unit: int) -> Event:
+        """Whatever comes of a unit, as an event: this thread must not die of it."""
+        try:
+            return self._process(unit)
+        except RequestError as error:
+            return Refused(unit, str(error))
+        except MemoryError:
+            return Refused(unit, self._memory_message(unit))
+        except BaseException as error:
+            error.add_note(f"in unit {unit} of stage {self._stage.name!r}")
+            return Crashed(unit, error)
 
     def _process(self, unit: int) -> Event:
         """Compute one unit and write it."""
         with self._device:
             started_s = time.monotonic()
-            arrays = self._compute(unit)
+            begun, arrays = self._compute(unit)
         if arrays is None:
-            return Dropped(unit)
+            return Dropped(unit, begun)
         with self._writing:
             self._write(unit, arrays, time.monotonic() - started_s)
         return Done(unit, time.monotonic() - started_s)
 
-    def _compute(self, unit: int) -> dict[str, Array] | None:
-        """Advance a run slice by slice; None where the job no longer wants it."""
+    def _compute(self, unit: int) -> tuple[bool, dict[str, Array] | None]:
+        """Advance a run slice by slice; tell whether it was begun, and None where the job no longer wants it."""
         now_s = time.monotonic()
         flight = Flight(unit, started_s=now_s, seen_s=now_s)
         with self._lock:
             del self._queued[unit]
             if self._draining:
-                return None
+                return False, None
             self._flights[unit] = flight
         try:
             run = self._stage.start(unit, self._backend, self._finished)
@@ -176,8 +200,8 @@ class Workers:
                 with self._lock:
                     flight.fraction, flight.seen_s = fraction, time.monotonic()
                 if fraction >= 1.0:
-                    return run.arrays()
-            return None
+                    return True, run.arrays()
+            return True, None
         finally:
             with self._lock:
                 del self._flights[unit]
@@ -186,13 +210,3 @@ class Workers:
         """The line for a unit that does not fit."""
         mebibytes = self._stage.memory_bytes(unit) / 2**20
         return f"run.shard: out of memory in unit {unit} of stage {self._stage.name!r}, which needs {mebibytes:.0f} MiB"
-
-
-def drain_events(events: SimpleQueue[Event]) -> list[Event]:
-    """All events that are there, without waiting."""
-    found: list[Event] = []
-    while True:
-        try:
-            found.append(events.get_nowait())
-        except Empty:
-            return found
