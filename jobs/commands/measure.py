@@ -28,12 +28,12 @@ def main(
     name:
         Which measurement.
     """
-    picture_overrides(overrides, value, colormap)
+    picture = picture_overrides(overrides, value, colormap)
     path = result_path(store, out, ".csv")
 
     from analysis import measures
     from analysis.clusters import connect
 
     with connect(cluster) as client:
-        print(measures.measure(name, store, path, client=client))
+        print(measures.measure(name, store, path, picture=picture, client=client))
     return 0

@@ -11,7 +11,9 @@ JobName = Annotated[str, Parameter(name="JOB", help="A gallery name, or the path
 Store = Annotated[Path, Parameter(name="STORE", help="The folder that `horseshoe run` made.")]
 Overrides = Annotated[
     tuple[str, ...],
-    Parameter(name="--set", help="key=value with a dotted key; the value is read as TOML, else as a string."),
+    Parameter(
+        name="--set", negative="", help="key=value with a dotted key; the value is read as TOML, else as a string."
+    ),
 ]
 Out = Annotated[Path | None, Parameter(name="--out", help="Where the result goes.")]
 Cluster = Annotated[

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, TypeVar
-
-from cyclopts import Parameter
+from typing import TypeVar
 
 from jobs.commands.options import JobName, Overrides
 
@@ -23,7 +21,7 @@ def main(
     partition: str | None = None,
     array: int | None = None,
     then: str | None = None,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: bool = False,
     overrides: Overrides = (),
 ) -> int:
     """Send a job to SLURM; its store is NAME.zarr in this folder.

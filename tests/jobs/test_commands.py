@@ -1,0 +1,130 @@
+"""The verbs end to end: plan, run, status, verify, image, video, measure, submit, doctor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analysis.measures import quantity
+
+from .conftest import horseshoe
+
+CommandLine = Callable[..., tuple[int, str, str]]
+
+SMALL = ["--set", "view.resolution=[16, 16]", "--set", "run.shard=[8, 8]", "--set", "integrator.steps=20000"]
+
+
+def shard_files(store: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.glob("*/c/**/*") if path.is_file()}
+
+
+def test_plan_prints_what_it_takes_and_writes_nothing(command_line: CommandLine, tmp_path: Path) -> None:
+    code, out, err = command_line("plan", "three-body-z-sweep")
+    assert (code, err) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert lines["frames"] == "101 of 1000 x 1000"
+    assert lines["units"].startswith("6464 (6464 divergence), shards of [128, 128]")
+    # Two arrays of 6464 shards; x, y, steps, dt, distance, gravity, three masses, one position.
+    assert lines["files"] == str(2 * 6464 + 10)
+    assert lines["memory"].endswith("a rank")
+    assert lines["time"].startswith("about ")
+    assert "warning" not in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_warns_of_many_files(command_line: CommandLine) -> None:
+    code, out, _ = command_line("plan", "three-body-z-sweep", "--set", "run.shard=[32, 32]")
+    assert code == 0
+    assert "warning  more than 100000 files: larger run.shard make fewer" in out
+
+
+@pytest.mark.mpi
+def test_run_to_picture(command_line: CommandLine, tmp_path: Path) -> None:
+    done = horseshoe("run", "three-body", *SMALL, ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "three-body.zarr"
+    assert quantity(tmp_path / "three-body.zarr", "times.min") == 10_653
+
+    # One rank and two make the same files.
+    alone = horseshoe("run", "three-body", *SMALL, "--out", "alone.zarr")
+    assert alone.returncode == 0, alone.stderr
+    assert shard_files(tmp_path / "alone.zarr") == shard_files(tmp_path / "three-body.zarr")
+
+    code, out, err = command_line("status", "three-body.zarr")
+    assert (code, err) == (0, "")
+    assert "divergence: 4 of 4 units, 100.0 %" in out
+    assert "done, updated" in out
+    assert out.splitlines()[-1] == "three-body.zarr"
+
+    for verb, name in (("image", "three-body.png"), ("video", "three-body.mp4")):
+        code, out, err = command_line(
+            verb, "three-body.zarr", "--value", "log(times)", "--set", "picture.colormap=gray"
+        )
+        assert (code, out.splitlines()[-1]) == (0, name)
+        assert (tmp_path / name).stat().st_size > 100
+    code, out, _ = command_line("measure", "summary", "three-body.zarr", "--out", "numbers.csv")
+    assert (code, out.splitlines()[-1]) == (0, "numbers.csv")
+    assert "times" in (tmp_path / "numbers.csv").read_text()
+
+
+def test_verify_names_the_damaged_shard_and_run_mends_it(command_line: CommandLine, tmp_path: Path) -> None:
+    assert horseshoe("run", "three-body", *SMALL).returncode == 0
+    store = tmp_path / "three-body.zarr"
+    assert command_line("verify", "three-body.zarr") == (0, "three-body.zarr\n", "")
+    whole = shard_files(store)
+    victim = sorted(name for name in whole if name.startswith("times/"))[1]
+    (store / victim).write_bytes(whole[victim][:-1] + bytes([whole[victim][-1] ^ 1]))
+    others = {name: (store / name).stat().st_mtime_ns for name in whole if name.startswith("times/") and name != victim}
+
+    code, out, _ = command_line("verify", "three-body.zarr")
+    assert code == 75
+    assert victim in out
+    assert "3 of 4 units" in command_line("status", "three-body.zarr")[1]
+    assert horseshoe("run", "three-body", *SMALL).returncode == 0
+    assert command_line("verify", "three-body.zarr")[0] == 0
+    assert shard_files(store) == whole
+    assert {name: (store / name).stat().st_mtime_ns for name in others} == others
+
+
+def test_submit_prints_or_sends_the_script(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["submit", "three-body", "--time", "30", "--nodes", "2", "--set", "view.resolution=[9, 9]"]
+    code, script, err = command_line(*arguments, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "#SBATCH --nodes=2\n" in script
+    assert "-m jobs run three-body --set 'view.resolution=[9, 9]'\n" in script
+
+    # A stand-in for sbatch keeps what it is sent.
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(f"#!/bin/sh\ncat > {tmp_path}/sent\necho '17;cluster'\n")
+    sbatch.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
+    assert command_line(*arguments) == (0, "17\n", "")
+    assert (tmp_path / "sent").read_text() == script
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: no such partition' >&2\nexit 1\n")
+    code, out, err = command_line(*arguments)
+    assert (code, out) == (2, "")
+    assert err == "horseshoe: sbatch: sbatch: error: no such partition\n"
+
+
+@pytest.mark.mpi
+def test_doctor() -> None:
+    done = horseshoe("doctor", ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert "rank      0 of 2 on " in done.stdout
+    assert "rank      1 of 2 on " in done.stdout
+    for word in ("MPI ", "compiler ", "vectors ", "cache "):
+        assert sum(line.startswith(word) for line in done.stdout.splitlines()) == 1
+
+
+def test_the_installed_command_is_the_module() -> None:
+    import tomllib
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"]["horseshoe"] == "jobs.cli:main"
+    assert horseshoe("list").stdout == horseshoe("list", "*").stdout != ""
