@@ -41,7 +41,7 @@ def build() -> App:
         help="Compute jobs of nonlinear dynamics over MPI ranks into Zarr stores, and draw and measure them.",
         help_format="plaintext",
         version_flags=["--version"],
-        default_parameter=Parameter(negative="", show_default=False),
+        default_parameter=Parameter(show_default=False),
         result_action="return_value",
         print_error=False,
         exit_on_error=False,

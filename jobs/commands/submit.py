@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from cyclopts import Parameter
 
 from jobs.commands.options import JobName, Overrides
 
@@ -21,7 +23,7 @@ def main(
     partition: str | None = None,
     array: int | None = None,
     then: str | None = None,
-    dry_run: bool = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
     overrides: Overrides = (),
 ) -> int:
     """Send a job to SLURM; its store is NAME.zarr in this folder.
