@@ -16,7 +16,7 @@ class KernelSource:
     """What is compiled once: `device/FAMILY_host.hpp` or `device/FAMILY_cuda.hpp` under `defines`.
 
     `outputs` are names in the order of the device code's `Output`; `state_size` is the number of reals that the CUDA driver
-    keeps for a pixel between launches.
+    keeps for a pixel between launches. `functions` is device code that a family's files call, made from checked trees only.
     """
 
     family: str
@@ -26,6 +26,7 @@ class KernelSource:
     num_parameters: int
     num_outputs: int
     state_size: int
+    functions: str = ""
 
     def lanes(self, num_lanes_float64: int) -> int:
         """Pixels in one vector of this precision, given the number of doubles in one; 1 stays 1."""
@@ -43,7 +44,8 @@ class KernelSource:
             "STATE_SIZE": self.state_size,
         }
         lines = [f"#define {name} {value}" for name, value in defines.items()]
-        return "\n".join([*lines, f'#include "{self.family}_{backend}.hpp"', ""])
+        common = [f'#include "{name}.hpp"' for name in ("lanes", "tile")]
+        return "\n".join([*lines, *common, self.functions, f'#include "{self.family}_{backend}.hpp"', ""])
 
     def digest(self) -> str:
         """Digest of all that decides results: the same on every machine and back end."""

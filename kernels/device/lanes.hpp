@@ -11,7 +11,9 @@
 
 #if defined(__CUDACC_RTC__)
 #define DEVICE __device__ __forceinline__
+#define DEVICE_MEMBER __device__ __forceinline__
 #else
+#define DEVICE_MEMBER inline __attribute__((always_inline))
 #define DEVICE static inline __attribute__((always_inline))
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -208,6 +210,18 @@ DEVICE Mask mask_from_bits(unsigned bits) {
     return mask;
 #endif
 }
+
+// Neighbouring numbers of memory, in order, into the lanes where the mask holds; `otherwise` elsewhere.
+#if !defined(__CUDACC_RTC__)
+DEVICE Lane expand(Mask mask, const double *numbers, Lane otherwise) {
+#if defined(VECTOR_EXPAND)
+    return VECTOR_EXPAND(mask, numbers, otherwise);
+#else
+    for (unsigned bits = mask_bits(mask); bits; bits &= bits - 1) set(otherwise, __builtin_ctz(bits), real(*numbers++));
+    return otherwise;
+#endif
+}
+#endif
 
 // x**(-3/2), the strength of an inverse-square force along an unnormalised distance vector.
 DEVICE Lane inverse_cube(Lane x) {

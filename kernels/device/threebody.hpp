@@ -3,8 +3,6 @@
 //
 // Set by the renderer: BODY, the index of the body that is shifted and whose separation is tested.
 #pragma once
-#include "lanes.hpp"
-#include "tile.hpp"
 
 enum Input { POSITION = 0, VELOCITY = 9, MASS = 18, GRAVITY = 21, SHIFT = 22 };
 enum Parameter { DISTANCE_SQUARED, DT };

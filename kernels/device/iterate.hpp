@@ -1,0 +1,60 @@
+// One map iterated at every pixel until its stop test holds. Knows nothing of threads or launches.
+//
+// The rendered text in front of this file gives `update` and `stop` (kernels/expression/render.py). `iterations` is the index,
+// from 0, of the first update after which the test holds; a comparison with a number that is none counts as holding.
+// Set by the renderer: NUM_STATES; USES_OLD where an update needs the values before the last one; NUM_CONSTANTS, NUM_UNIFORMS;
+// KEEP_FINAL where outputs need the values at which a pixel stopped.
+// A tile's inputs are the states, the old states where used, the constants; its parameters are the uniforms.
+#pragma once
+
+enum Output { ITERATIONS, OUTCOME, PERIOD, FINAL };
+enum Outcome { NEVER, STOPPED, NON_FINITE };
+
+constexpr int NUM_VALUES = NUM_STATES * (1 + USES_OLD) + NUM_CONSTANTS;
+
+// All that a pixel is: its inputs in the tile's order.
+template <class T> struct Pixel {
+    T value[NUM_VALUES];
+
+    DEVICE_MEMBER T *state() { return value; }
+    DEVICE_MEMBER T *old() { return value + NUM_STATES * USES_OLD; }
+    DEVICE_MEMBER T *constant() { return value + NUM_STATES * (1 + USES_OLD); }
+};
+
+// One update and its test; the lanes that go on. Lanes that are not alive keep their values where these are asked for.
+DEVICE Mask iterate_once(Pixel<Lane> &pixel, const real *uniform, Lane k, Mask alive) {
+    Lane next[NUM_STATES], before[NUM_STATES];
+    update(pixel.state(), pixel.old(), pixel.constant(), uniform, k, next);
+    for (int s = 0; s < NUM_STATES; ++s) {
+        before[s] = pixel.state()[s];
+        if (USES_OLD) pixel.old()[s] = KEEP_FINAL ? select(alive, before[s], pixel.old()[s]) : before[s];
+        pixel.state()[s] = KEEP_FINAL ? select(alive, next[s], before[s]) : next[s];
+    }
+    return alive & negate(stop(pixel.state(), before, pixel.constant(), uniform, k));
+}
+
+// The shortest period, up to the limit, with which the chosen orbit returns exactly to where it is; 0 if it does not.
+DEVICE long long shortest_period(const Tile &tile, const real *uniform, const Pixel<Lane> &start, Mask chosen, Lane k) {
+    if (!tile.output[PERIOD]) return 0;
+    Pixel<Lane> orbit = start;
+    for (long long period = 1; period <= tile.limit; ++period) {
+        iterate_once(orbit, uniform, k, chosen);
+        Mask same = chosen;
+        for (int s = 0; s < NUM_STATES * (1 + USES_OLD); ++s) same = same & equal(orbit.value[s], start.value[s]);
+        if (mask_bits(same)) return period;
+    }
+    return 0;
+}
+
+// What a pixel came to; `iterations` is the limit where it never stopped, `period` 0 where none was found.
+DEVICE void record(const Tile &tile, long long index, const real *state, long long iterations, long long period) {
+    ((int *)tile.output[ITERATIONS])[index] = int(iterations);
+    if (tile.output[OUTCOME]) {
+        bool finite = true;
+        for (int s = 0; s < NUM_STATES; ++s) finite = finite && is_finite(state[s]);
+        ((unsigned char *)tile.output[OUTCOME])[index] = iterations == tile.limit ? NEVER : finite ? STOPPED : NON_FINITE;
+    }
+    if (tile.output[PERIOD]) ((int *)tile.output[PERIOD])[index] = int(period);
+    if (tile.output[FINAL])
+        for (int s = 0; s < NUM_STATES; ++s) ((double *)tile.output[FINAL])[s * tile.num_pixels + index] = state[s];
+}
