@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.measures import quantity
+from hpc.reading import open_for_reading
 
 from .conftest import horseshoe
 
@@ -68,6 +69,40 @@ def test_run_to_picture(command_line: CommandLine, tmp_path: Path) -> None:
     code, out, _ = command_line("measure", "summary", "three-body.zarr", "--out", "numbers.csv")
     assert (code, out.splitlines()[-1]) == (0, "numbers.csv")
     assert "times" in (tmp_path / "numbers.csv").read_text()
+
+
+@pytest.mark.mpi
+def test_fast_arithmetic_before_a_deadline(tmp_path: Path) -> None:
+    """The device becomes part of the job, and the plan's estimate of the time is used."""
+    fast = ["--set", "numerics.arithmetic=fast", "--set", "run.deadline=1h"]
+    done = horseshoe("run", "three-body", *SMALL, *fast, ranks=2)
+    assert done.returncode == 0, done.stderr
+    store = open_for_reading(tmp_path / "three-body.zarr")
+    assert store.identity["device"].endswith(" lanes")
+    assert store.finished("times").all()
+    # Another arithmetic is another job.
+    done = horseshoe("run", "three-body", *SMALL)
+    assert done.returncode == 2
+    assert "numerics.arithmetic is fast there and reproducible here" in done.stderr
+
+
+def test_one_compile_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What depends on the frame is an argument of the kernel, what depends on the pixel a lane value."""
+    monkeypatch.setenv("HORSESHOE_CACHE", str(tmp_path / "cache"))
+    sections = [
+        "view.resolution=[8, 8]",
+        "view.width=40/2**(t/30)",
+        "frames.count=30",
+        "integrator.steps=100 + t",
+        "integrator.dt=0.001*(1 + t)",
+        "twin.distance=0.5 + t",
+        "bodies.gravity=9.8 + t/10",
+        "bodies.mass=['u', '20 + t', 30]",
+    ]
+    done = horseshoe("run", "three-body", *(word for section in sections for word in ("--set", section)))
+    assert done.returncode == 0, done.stderr
+    assert len(open_for_reading(tmp_path / "three-body.zarr").finished("times")) == 30
+    assert len([path for path in (tmp_path / "cache").rglob("*") if path.suffix == ".so"]) == 1
 
 
 def test_verify_names_the_damaged_shard_and_run_mends_it(command_line: CommandLine, tmp_path: Path) -> None:
