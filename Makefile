@@ -13,6 +13,7 @@ help:
 	@echo "make demo   compute a three-body divergence map on 2 MPI ranks and draw it"
 	@echo "make test   ruff, mypy --strict and the test suite"
 	@echo "make check  the long tests and every gallery check; writes docs/checks.md"
+	@echo "make coverage  compute the gallery's checks; writes docs/coverage.md"
 	@echo "make bench  measure the kernels against their baselines; writes benchmarks/RESULTS.md"
 
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -48,6 +49,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.coverage
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info
