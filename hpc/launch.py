@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from hpc.process_manager import take_leave
 from kernels.errors import RequestError
 
 if TYPE_CHECKING:
@@ -145,9 +146,8 @@ def refuse(comm: Intracomm, message: str) -> NoReturn:
 def leave(comm: Intracomm, code: int) -> NoReturn:
     """End this process with the largest code of all ranks. Called by all ranks; never returns.
 
-    Logs and standard streams are flushed first, even where nobody reads them any more. Between MPI_Finalize and the
-    exit nothing runs: the launcher may kill whoever is left once the first rank has gone, and threads of libraries
-    may abort in an orderly exit.
+    Logs and standard streams are flushed first, even where nobody reads them any more. After MPI_Finalize nothing
+    runs but the farewell to the process manager: threads of libraries may abort in an orderly exit.
     """
     from mpi4py import MPI
 
@@ -159,6 +159,7 @@ def leave(comm: Intracomm, code: int) -> NoReturn:
     wait(comm.Iallreduce([mine, MPI.UNSIGNED_CHAR], [agreed, MPI.UNSIGNED_CHAR], op=MPI.MAX))
     comm.Barrier()
     MPI.Finalize()
+    take_leave(os.environ)
     os._exit(agreed[0])
 
 

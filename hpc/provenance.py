@@ -53,20 +53,25 @@ def rank_facts(rank: int, backend: Backend) -> dict[str, Any]:
     return {"rank": rank, "host": socket.gethostname(), "pid": os.getpid(), "device": backend.describe()}
 
 
-def job_facts(ranks: list[dict[str, Any]], environment: Mapping[str, str]) -> dict[str, Any]:
-    """What all ranks have in common, as rank 0 sees it. `ranks` has `rank_facts` of each."""
+def mpi_library() -> str:
+    """Name and version of the MPI library."""
     from mpi4py import MPI
 
+    return " ".join(MPI.Get_library_version().splitlines()[0].split())
+
+
+def job_facts(ranks: list[dict[str, Any]], environment: Mapping[str, str], mpi: str) -> dict[str, Any]:
+    """What all ranks have in common, as rank 0 sees it. `ranks` has `rank_facts` of each, `mpi` is `mpi_library()`."""
     return {
         "command": sys.argv,
         "folder": str(Path.cwd()),
         "ranks": ranks,
         "versions": {"python": platform.python_version(), **_versions()},
-        "mpi": " ".join(MPI.Get_library_version().splitlines()[0].split()),
+        "mpi": mpi,
         "platform": platform.platform(),
         "processor": _processor(),
         "compiler": _compiler() if any(rank["device"].startswith("host") for rank in ranks) else None,
-        "commit": _commit(Path(__file__).resolve().parent.parent),
+        "commit": commit(Path(__file__).resolve().parent.parent),
         "slurm": {name: environment[name] for name in SLURM_FACTS if name in environment},
     }
 
@@ -101,7 +106,7 @@ def _compiler() -> str | None:
         return None
 
 
-def _commit(tree: Path) -> str | None:
+def commit(tree: Path) -> str | None:
     """The git commit of a source tree, with "+" where files differ from it; None outside a checkout."""
     if not (tree / ".git").exists():
         return None

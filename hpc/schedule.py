@@ -193,7 +193,7 @@ class _Job:
         """Provenance: who computes, where and with what."""
         ranks = self._comm.gather(provenance.rank_facts(self._comm.rank, self._backend), root=COORDINATOR)
         if ranks is not None:
-            facts = provenance.job_facts(ranks, os.environ)
+            facts = provenance.job_facts(ranks, os.environ, provenance.mpi_library())
             store.append_provenance(self._path, self.run_id, facts)
             log.info("job begins", extra={"run": self.run_id, "command": sys.argv})
 

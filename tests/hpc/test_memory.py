@@ -1,0 +1,35 @@
+"""What fits into a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpc import memory
+from kernels.errors import RequestError
+
+
+def test_a_rank_holds_one_unit_more_than_its_device(toy: Any) -> None:
+    assert memory.needed_bytes(toy.make_plan(), 1) == 2 << 20
+    assert memory.needed_bytes(toy.make_plan(), 4) == 5 << 20
+
+
+def test_what_does_not_fit_is_refused(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "host_bytes", lambda: 6 << 20)
+    memory.check(toy.make_plan(), 1, 3)
+    with pytest.raises(RequestError, match=r"^run\.shard: 4 rank\(s\)"):
+        memory.check(toy.make_plan(), 1, 4)
+
+
+def test_control_groups_limit_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Path("/proc/self/cgroup").read_text().splitlines()[-1]
+    group = line.rpartition(":")[2].lstrip("/")
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    whole = memory.host_bytes()
+    (tmp_path / group).mkdir(parents=True, exist_ok=True)
+    (tmp_path / group / "memory.max").write_text("max\n")
+    assert memory.host_bytes() == whole
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert memory.host_bytes() == 1000000
