@@ -5,21 +5,20 @@ Owns the sections of the kind and turns a job into a plan of one stage. The math
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import numpy as np
 
 from hpc.plan import ArraySpec, Plan
+from jobs.arrays import coordinate_arrays, frame_array, pixel_array
 from jobs.divergence_stage import DivergenceStage, Parameters, Setting
 from jobs.identity import attributes, identity
 from jobs.model import Job
-from jobs.parameters import Floats, check_picture, frame_parameter, pixel_parameter
+from jobs.parameters import check_picture, frame_parameter, pixel_parameter
 from jobs.sections import Number, Section
 from jobs.tiling import layout
 from jobs.view import check as check_view
-from jobs.view import coordinates
 from kernels import threebody
 from kernels.backends.base import Array
 from kernels.errors import RequestError
@@ -170,10 +169,6 @@ COMPONENTS = [
 
 def _array(job: Divergence, name: str, setting: Setting) -> ArraySpec:
     """The layout and attributes of one output."""
-    columns, rows = job.view.resolution
-    shard, chunk = job.run.shard, job.run.chunk
-    assert shard is not None
-    assert chunk is not None
     dtype = threebody.OUTPUTS[name]
     units, long_name = LONG_NAMES[name]
     extra: dict[str, Any] = {}
@@ -186,26 +181,13 @@ def _array(job: Divergence, name: str, setting: Setting) -> ArraySpec:
     if name == "final":
         extra["components"] = COMPONENTS
         inner = (("component", len(COMPONENTS)),)
-    depth = tuple(size for _, size in inner)
-    return ArraySpec(
-        name=name,
-        shape=(job.frames.count, *depth, rows, columns),
-        dtype=dtype,
-        shard=(1, *depth, *shard),
-        chunk=(1, *(1 for _ in inner), *chunk),
-        dimensions=("frame", *(label for label, _ in inner), "y", "x"),
-        fill_value=-1 if name == "times" else 255 if name == "outcome" else math.nan,
-        attributes={"units": units, "long_name": long_name, **extra},
-    )
+    return pixel_array(job, name, dtype, {"units": units, "long_name": long_name, **extra}, inner)
 
 
 def _constants(job: Divergence, setting: Setting) -> list[tuple[ArraySpec, Array]]:
     """Coordinates, and every parameter that has one value a frame."""
-    x, y = coordinates(job.view, job.frames.count)
-    constants = [_coordinate("x", job.view.axes[0], x), _coordinate("y", job.view.axes[1], y)]
-    for name, units, key, values in _frame_values(job, setting):
-        constants.append(_per_frame(name, units, key, values))
-    return constants
+    per_frame = [frame_array(*named) for named in _frame_values(job, setting)]
+    return coordinate_arrays(job) + per_frame
 
 
 def _frame_values(job: Divergence, setting: Setting) -> list[tuple[str, str, str, Array]]:
@@ -238,19 +220,6 @@ def _drawable(outputs: tuple[str, ...]) -> list[str]:
     """Names that a picture's formula may use for the pixels of the outputs."""
     maps = [name for name in outputs if name != "final"]
     return maps + [f"final_{index}" for index in range(len(COMPONENTS)) if "final" in outputs]
-
-
-def _per_frame(name: str, units: str, key: str, values: Array) -> tuple[ArraySpec, Array]:
-    shape = values.shape
-    fill = -1 if values.dtype.kind == "i" else math.nan
-    told = {"units": units, "long_name": key}
-    return ArraySpec(name, shape, values.dtype.str, shape, shape, ("frame",), fill, told), values
-
-
-def _coordinate(name: str, label: str, values: Floats) -> tuple[ArraySpec, Array]:
-    told = {"units": "", "long_name": label}
-    chunk = (1, values.shape[1])
-    return ArraySpec(name, values.shape, "<f8", values.shape, chunk, ("frame", name), math.nan, told), values
 
 
 def _vector(key: str, row: Vector) -> Parameters:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpc.plan import ArraySpec, Finished
 from jobs.parameters import Floats, Parameter
 from jobs.sections import View
+from jobs.tiles import Tile, num_tiles, tile
 from jobs.view import window
 from kernels import threebody
 from kernels.backends.base import Backend, Run
@@ -43,20 +44,6 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One unit's part of a frame."""
-
-    frame: int
-    rows: slice
-    columns: slice
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
-
-@dataclass(frozen=True)
 class DivergenceStage:
     """Unit i is shard i of the arrays, counted in C order over (frame, rows, columns)."""
 
@@ -68,27 +55,20 @@ class DivergenceStage:
     @property
     def num_units(self) -> int:
         """One unit a shard."""
-        return math.prod(self._grid())
+        return num_tiles(self.arrays[0])
 
     def tile(self, unit: int) -> Tile:
-        """Which pixels of which frame a unit owns; at the edges less than a whole shard."""
-        frame, down, across = (int(index) for index in np.unravel_index(unit, self._grid()))
-        height, width = self.arrays[0].shard[-2:]
-        rows, columns = self.arrays[0].shape[-2:]
-        return Tile(
-            frame,
-            slice(down * height, min((down + 1) * height, rows)),
-            slice(across * width, min((across + 1) * width, columns)),
-        )
+        """Which pixels of which frame a unit owns."""
+        return tile(self.arrays[0], unit)
 
     def cost(self, unit: int) -> float:
         """Pixels times steps."""
         tile = self.tile(unit)
-        return float(math.prod(tile.shape)) * float(self.setting.steps[tile.frame])
+        return float(tile.num_pixels) * float(self.setting.steps[tile.frame])
 
     def memory_bytes(self, unit: int) -> int:
         """Starting values, the kernel's results, and a shard buffer with its encoded copy for each array."""
-        pixels = math.prod(self.tile(unit).shape)
+        pixels = self.tile(unit).num_pixels
         starting = 8 * (sum(one.depends_on_pixel for one in self.setting.pixel_parameters()) + 4)
         results = sum(np.dtype(array.dtype).itemsize * math.prod(array.shard[1:-2]) for array in self.arrays)
         buffers = 2 * results * math.prod(self.arrays[0].shard[-2:])
@@ -132,8 +112,3 @@ class DivergenceStage:
             gravity=value(self.setting.gravity),
             shift=vector(self.setting.shift),
         )
-
-    def _grid(self) -> tuple[int, int, int]:
-        first = self.arrays[0]
-        frames, (rows, columns) = first.shape[0], first.shape[-2:]
-        return frames, -(-rows // first.shard[-2]), -(-columns // first.shard[-1])
