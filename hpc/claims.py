@@ -5,6 +5,7 @@ Owns the decisions of rank 0, as a function of reports and of the clock it is gi
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -65,10 +66,10 @@ class Claims:
         self._workers = [Worker(number) for number in concurrent_units]
         self._grace_s = grace_s
         self._deadline_s = deadline_s
-        self._planned = seconds_per_cost is not None
+        self._planned = seconds_per_cost is not None and math.isfinite(seconds_per_cost)
         self._rates: deque[float] = deque(maxlen=MAX_TIMED)
         self._typical: float | None = None
-        self._pessimistic: float | None = None if seconds_per_cost is None else SAFETY * seconds_per_cost
+        self._pessimistic: float | None = SAFETY * seconds_per_cost if seconds_per_cost and self._planned else None
         self._hungry: set[int] = set()
         self._num_outstanding = 0
         self._told = False

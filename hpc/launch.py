@@ -202,6 +202,3 @@ def _abort(kind: type[BaseException], error: BaseException, trace: TracebackType
     _flush()
     time.sleep(DRAIN_S)
     MPI.COMM_WORLD.Abort(EXIT_CRASH)
-
-
-__all__ = ["agree", "announce", "everywhere", "leave", "refuse", "say", "start", "wait", "world_problem"]

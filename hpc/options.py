@@ -53,6 +53,3 @@ def deadline(options: RunOptions, environment: Mapping[str, str], now_s: float) 
     chosen = None if options.deadline is None else parse_deadline(options.deadline, now_s)
     slurm = environment.get("SLURM_JOB_END_TIME", "")
     return float(slurm) if slurm.isdecimal() else chosen
-
-
-__all__ = ["RunOptions", "deadline", "parse_deadline"]

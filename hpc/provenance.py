@@ -39,8 +39,8 @@ GIT_TIMEOUT_S = 5.0
 
 
 def new_run_id() -> str:
-    """A name for one start of a job: sorts by time, differs between jobs started in the same second."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    """A name for one start of a job: sorts by time (to the microsecond), differs between hosts."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
 
 
 def utc_now() -> str:

@@ -28,15 +28,17 @@ ABANDON_S = 0.7
 
 
 class StageLoop:
-    """One rank's part in one stage. `claims` is the coordinator's queue, on rank 0 only.
+    """One rank's part in one stage, on a device that takes `concurrent_units` at a time.
 
-    `observe` is called on rank 0 in every turn, with the time, and must return at once.
+    `claims` is the coordinator's queue, on rank 0 only. `observe` is called on rank 0 in every turn, with the time, and
+    must return at once.
     """
 
     def __init__(
         self,
         stage: Stage,
         rank: int,
+        concurrent_units: int,
         mailbox: Mailbox,
         workers: Workers,
         stops: Stops,
@@ -45,6 +47,7 @@ class StageLoop:
     ) -> None:
         self._stage = stage
         self._rank = rank
+        self._concurrent_units = concurrent_units
         self._mailbox = mailbox
         self._workers = workers
         self._stops = stops
@@ -62,11 +65,11 @@ class StageLoop:
         self._end: End | None = None
         self._give_up_s = 0.0
 
-    def run(self, concurrent_units: int) -> End:
+    def run(self) -> End:
         """Serve until the stage has ended for this rank, on rank 0 for all ranks."""
         pause_s = SHORTEST_WAIT_S
         while not self._is_over():
-            busy = self._turn(concurrent_units)
+            busy = self._turn()
             if busy:
                 pause_s = SHORTEST_WAIT_S
                 continue
@@ -82,7 +85,7 @@ class StageLoop:
         complete = self._claims.is_over if self._claims is not None else self._reported.final
         return complete and self._mailbox.is_empty()
 
-    def _turn(self, concurrent_units: int) -> bool:
+    def _turn(self) -> bool:
         """One look at everything; True where something happened."""
         now_s = time.monotonic()
         busy = False
@@ -92,7 +95,7 @@ class StageLoop:
         for sender, message in self._mailbox.receive():
             self._take(sender, message, now_s)
             busy = True
-        busy |= self._report(concurrent_units, now_s)
+        busy |= self._report(now_s)
         if self._claims is not None:
             for rank, orders in self._claims.orders(now_s):
                 self._deliver(rank, orders, now_s)
@@ -146,14 +149,14 @@ class StageLoop:
             if orders.end.code != EXIT_DONE:
                 log.info("stage ends early", extra={"stage": self._stage.name, "reason": orders.end.reason})
 
-    def _report(self, concurrent_units: int, now_s: float) -> bool:
+    def _report(self, now_s: float) -> bool:
         """Tell the coordinator what is new; True where there was anything to tell."""
         if self._reported.final:
             return False
         queued, flights = self._workers.load()
         report = Report(
             finished=tuple(self._finished),
-            wanted=self._wanted(concurrent_units, queued, flights, now_s),
+            wanted=self._wanted(queued, flights, now_s),
             num_orders=self._num_orders,
             cost_in_flight=sum(self._stage.cost(flight.unit) * flight.fraction for flight in flights),
             stop=self._stops.reason,
@@ -183,11 +186,11 @@ class StageLoop:
             self._workers.abandon()
         return not self._mine or now_s >= self._give_up_s + ABANDON_S
 
-    def _wanted(self, concurrent_units: int, queued: list[int], flights: list[Flight], now_s: float) -> int:
+    def _wanted(self, queued: list[int], flights: list[Flight], now_s: float) -> int:
         """Units to ask for: one for every idle slot of the device, or one when the device is about to run dry."""
         if self._end is not None or self._stops.reason is not None or self._refused is not None:
             return 0
-        idle = concurrent_units - len(queued) - len(flights)
+        idle = self._concurrent_units - len(queued) - len(flights)
         if idle > 0:
             return idle
 
@@ -200,4 +203,4 @@ class StageLoop:
             else:
                 whole_s = self._stage.cost(flight.unit) * rate
             supply_s += max(0.0, whole_s - (now_s - flight.started_s))
-        return 1 if supply_s < GRANT_S * concurrent_units else 0
+        return 1 if supply_s < GRANT_S * self._concurrent_units else 0

@@ -24,9 +24,10 @@ from hpc.logs import RankLog
 from hpc.messages import COORDINATOR, End, Mailbox
 from hpc.options import RunOptions, deadline
 from hpc.plan import Plan, Stage
-from hpc.progress import Display, Meter, StageProgress, State, choose_view
+from hpc.progress import Display, Meter, StageProgress, State
 from hpc.rank import StageLoop
 from hpc.stops import Stops
+from hpc.views import choose_view
 from hpc.workers import SLICE_S, Workers
 from kernels.backends.base import Array, Backend
 
@@ -147,9 +148,10 @@ class _Job:
             self._writer.write(index, unit, arrays, seconds)
 
         workers = Workers(stage, self._backend, earlier, write, slice_s=self._slice_s)
-        loop = StageLoop(stage, self._comm.rank, self._mailbox, workers, self._stops, claims, self._observe)
+        slots = self._backend.concurrent_units
+        loop = StageLoop(stage, self._comm.rank, slots, self._mailbox, workers, self._stops, claims, self._observe)
         log.info("stage begins", extra={"stage": stage.name, "missing": int(np.count_nonzero(~finished))})
-        end = loop.run(self._backend.concurrent_units)
+        end = loop.run()
         log.info("stage ends", extra={"stage": stage.name, "code": end.code, "reason": end.reason})
         return end, workers.close(timeout_s=JOIN_S)
 

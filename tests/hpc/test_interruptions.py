@@ -60,8 +60,8 @@ def test_kill_between_the_stages(tmp_path: Path, engine: Any, reference: dict[st
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_signal_to_mpiexec(tmp_path: Path, engine: Any, reference: dict[str, bytes], number: signal.Signals) -> None:
     store = tmp_path / "toy.zarr"
-    grace_s = 0.5
-    process = engine.start(2, store, "--seconds", 1.0, "--grace", grace_s)
+    grace_s = 0.3
+    process = engine.start(2, store, "--seconds", 0.8, "--grace", grace_s)
     ledger = engine.ledger(store)
     ledger.wait_for("partial", 1)
     process.send_signal(number)

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from hpc import progress
-from hpc.progress import Display, Lines, Meter, Snapshot, StageProgress
+from hpc.progress import Display, Meter, Snapshot, StageProgress
+from hpc.views import Lines, choose_view
 
 STAGES = (StageProgress("map", 0, 30), StageProgress("sum", 0, 10))
 BAR = "━"
@@ -103,7 +104,7 @@ def test_the_display_survives_its_view(tmp_path: Path) -> None:
 
 
 def test_none_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    display = Display(tmp_path, lambda: progress.choose_view("none"))
+    display = Display(tmp_path, lambda: choose_view("none"))
     display.publish(snapshot())
     display.close()
     assert (tmp_path / "status.json").exists()
