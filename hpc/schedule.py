@@ -151,8 +151,10 @@ class _Job:
         slots = self._backend.concurrent_units
         loop = StageLoop(stage, self._comm.rank, slots, self._mailbox, workers, self._stops, claims, self._observe)
         log.info("stage begins", extra={"stage": stage.name, "missing": int(np.count_nonzero(~finished))})
+        begun_s = time.monotonic()
         end = loop.run()
-        log.info("stage ends", extra={"stage": stage.name, "code": end.code, "reason": end.reason})
+        clocks = {"stage_s": round(time.monotonic() - begun_s, 3), "kernel_s": round(workers.advance_s, 3)}
+        log.info("stage ends", extra={"stage": stage.name, "code": end.code, "reason": end.reason, **clocks})
         return end, workers.close(timeout_s=JOIN_S)
 
     def _finished_units(self, stage: Stage) -> NDArray[np.bool_]:

@@ -96,6 +96,7 @@ class Workers:
         self._flights: dict[int, Flight] = {}
         self._draining = False
         self._abandoned = False
+        self._advance_s = 0.0
         self._threads = [
             threading.Thread(target=self._work, name=f"unit-{number}", daemon=True)
             for number in range(backend.concurrent_units + 1)
@@ -129,6 +130,12 @@ class Workers:
         """The units that wait for the device, and those that occupy it, as of now."""
         with self._lock:
             return list(self._queued), [Flight(**vars(flight)) for flight in self._flights.values()]
+
+    @property
+    def advance_s(self) -> float:
+        """Seconds that kernels have run, all threads together: what the rank exists for."""
+        with self._lock:
+            return self._advance_s
 
     def drain(self) -> None:
         """Begin no further unit; those in flight go on."""
@@ -196,9 +203,11 @@ class Workers:
             with self._lock:
                 flight.run = run
             while not self._abandoned:
+                begun_s = time.monotonic()
                 fraction = run.advance(self._slice_s)
                 with self._lock:
                     flight.fraction, flight.seen_s = fraction, time.monotonic()
+                    self._advance_s += flight.seen_s - begun_s
                 if fraction >= 1.0:
                     return True, run.arrays()
             return True, None

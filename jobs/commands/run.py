@@ -38,8 +38,8 @@ def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> int:
     launch.everywhere(comm, lambda: _check_device(loaded, device))
     options = model.run_options(loaded)
     code = schedule.run(comm, model.plan(loaded, device), place, options, seconds_per_cost=seconds_per_cost)
-    if comm.rank == 0:
-        print(place)
+    if comm.rank == 0 and code != launch.EXIT_REQUEST:
+        launch.announce(place)
     launch.leave(comm, code)
 
 
