@@ -55,6 +55,14 @@ DEVICE Lane lane_of(LaneInt bits) {
 #endif
 }
 
+DEVICE void set_integer(LaneInt &n, int lane, integer value) {
+#if LANES == 1
+    (void)lane, n = value;
+#else
+    n[lane] = value;
+#endif
+}
+
 DEVICE Lane absolute(Lane x) { return lane_of(bits_of(x) & ~SIGN_BIT); }
 
 // The size of x with the sign of y.
@@ -88,3 +96,9 @@ DEVICE Lane round_down(Lane x) {
 // As NumPy has them: not a number where one of both is none.
 DEVICE Lane minimum(Lane a, Lane b) { return select(negate(less_equal(b, a)), select(equal(b, b), a, b), b); }
 DEVICE Lane maximum(Lane a, Lane b) { return select(negate(less_equal(a, b)), select(equal(b, b), a, b), b); }
+
+// c0 + c1*x + c2*x**2 + ..., from the last coefficient to the first.
+DEVICE Lane polynomial(Lane, double last) { return broadcast(real(last)); }
+template <class... C> DEVICE Lane polynomial(Lane x, double first, C... others) {
+    return fused(polynomial(x, others...), x, broadcast(real(first)));
+}

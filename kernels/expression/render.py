@@ -27,7 +27,11 @@ def render(update: Function, stop: Function, uniforms: Names, lanes: Names) -> s
 
     `next` of `update` may be the same memory as `s` or `old`: everything is read before anything is written.
     """
-    lines = [f"DEVICE void update({_INPUTS}, Lane *next) {{", *_body(update, uniforms, lanes)]
+    lines = [
+        '#include "functions.hpp"',
+        f"DEVICE void update({_INPUTS}, Lane *next) {{",
+        *_body(update, uniforms, lanes),
+    ]
     lines += [f"    next[{n}] = v{index};" for n, index in enumerate(update.results)]
     lines += [
         "}",
