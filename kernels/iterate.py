@@ -28,8 +28,8 @@ OUTCOMES = {"never": 0, "stopped": 1, "non-finite": 2}
 class Problem:
     """What one compiled program depends on; everything else is an argument of `Program.start`.
 
-    With `detect_cycles`, a pixel whose whole state returns exactly is known to go on for ever, and ends early; that is for maps
-    without `k`, and it is ignored where `final` is asked for, which it would change.
+    With `detect_cycles`, a pixel whose whole state returns exactly is known to go on for ever, and ends early: `final` is then
+    any state of its cycle. It is ignored for maps with `k`.
     """
 
     formulas: MapFormulas
@@ -115,7 +115,7 @@ def source(problem: Problem, lowered: Lowered) -> KernelSource:
             "USES_OLD": int(uses_old),
             "NUM_CONSTANTS": len(lowered.lanes),
             "NUM_UNIFORMS": len(lowered.uniforms),
-            "DETECT_CYCLES": int(problem.detect_cycles and not lowered.uses_k and "final" not in problem.outputs),
+            "DETECT_CYCLES": int(problem.detect_cycles and not lowered.uses_k),
             "KEEP_FINAL": int(keep_final),
         },
         num_inputs=num_inputs,
