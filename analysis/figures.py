@@ -1,6 +1,6 @@
 """A picture inside axes: the view's names and coordinates, and the colours' scale, drawn by matplotlib.
 
-Owns the layout of figures. The picture itself keeps its pixels one to one, up to LARGEST_PX on a side.
+Owns the layout of figures. Never smooths: a pixel of the map is a whole number of pixels, or left out in a large map.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from analysis import clusters
 from analysis.blocks import Scale
 from analysis.field import Field
 
-LARGEST_PX = 4096
-"""A map that is larger on a side is thinned out, every n-th row and column."""
+SMALLEST_PX, LARGEST_PX = 400, 4096
+"""A map whose longer side is smaller is enlarged, its pixels repeated; a larger one is thinned out."""
 
 POINTS_PER_INCH = 72
 MARGINS_EM = {"left": 7.0, "right": 9.0, "bottom": 4.5, "top": 2.5}
@@ -32,6 +32,8 @@ def figure(field: Field, t: int, scale: Scale, client: Any = None) -> NDArray[np
 
     step = max(1, -(-max(field.shape) // LARGEST_PX))
     pixels = clusters.compute(client, field.frame(t).painted(scale)[::step, ::step])
+    repeats = max(1, -(-SMALLEST_PX // max(field.shape)))
+    pixels = pixels.repeat(repeats, axis=0).repeat(repeats, axis=1)
     rows, columns = pixels.shape[:2]
 
     # Lay out in pixels: the picture one to one, margins in units of the letters' size
