@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import gpu, ranks, rounds, threebody
+from benchmarks import gpu, maps, ranks, rounds, threebody
 from benchmarks.rounds import Score
 from kernels.backends.compiler import describe_compiler
 from kernels.backends.host import vector_width
@@ -19,7 +19,7 @@ ROOT = RESULTS.parent.parent
 
 def main() -> None:
     """Measure, print and write."""
-    text = "\n".join([*heading(), *kernel_section(), *application_section(), *gpu_section()]) + "\n"
+    text = "\n".join([*heading(), *kernel_section(), *maps_section(), *application_section(), *gpu_section()]) + "\n"
     RESULTS.write_text(text)
     print(text)
     print(RESULTS)
@@ -80,6 +80,25 @@ def kernel_section() -> list[str]:
         "Share of pixels whose time differs from `reproducible` float64 (64x64, 50,000 steps): "
         + ", ".join(f"{name} {value:.4f}" for name, value in differing.items())
         + ".",
+    ]
+
+
+def maps_section() -> list[str]:
+    """The map kernel and Numba."""
+    scores = rounds.alternate(maps.contestants())
+    ratios = [
+        (name, rounds.ratio(scores, f"{name}, kernel", f"{name}, Numba"), contest.required)
+        for name, contest in maps.CONTESTS.items()
+    ]
+    detection = rounds.ratio(scores, "interior, with detection", "interior, without detection")
+    scalar = rounds.ratio(scores, "Mandelbrot, kernel", "Mandelbrot, scalar kernel")
+    return [
+        *("", "## Maps", "", "| ratio | measured | required |", "|---|---|---|"),
+        *(f"| {name}: kernel / Numba | {value:.2f} | {required:g} with 8 lanes |" for name, value, required in ratios),
+        f"| Mandelbrot: {vector_width()} lanes / scalar kernel | {scalar:.2f} | |",
+        f"| Mandelbrot interior: with / without detection of cycles | {detection:.2f} | 1 |",
+        *("", "| contestant | thousand million updates/s | spread |", "|---|---|---|"),
+        *(f"| {name} | {score.median / 1e9:.3f} | {score.spread:.2f} |" for name, score in scores.items()),
     ]
 
 
