@@ -6,7 +6,7 @@ compiled or imported. Must never know the values of names.
 
 import ast
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from kernels.expression.errors import FormulaError, excerpt
@@ -43,15 +43,19 @@ _COMPARE: dict[type[ast.cmpop], str] = {
 }
 
 
-def parse(text: str, *, names: Collection[str], key: str) -> Formula:
+def parse(
+    text: str, *, names: Collection[str], key: str, functions: Mapping[str, tuple[int, int | None]] | None = None
+) -> Formula:
     """Check the text of a formula and return it with its tree.
 
     `names` are those the formula may use beside the constants and functions of the language; callers have refused the
-    names in `tree.RESERVED` where a user chose them. `key` is the place in the job file, for messages.
+    names in `tree.RESERVED` where a user chose them. `functions` are further ones with the smallest and largest number of
+    their arguments, as in `tree.FUNCTIONS`; their calls stay in the tree. `key` is the place in the job file, for messages.
 
     Raises FormulaError, one line with key and column, for anything but a formula of the language within its limits.
     """
-    assert RESERVED.isdisjoint(names), f"names of the language cannot be given: {sorted(RESERVED.intersection(names))}"
+    given = {*names, *(functions or {})}
+    assert RESERVED.isdisjoint(given), f"names of the language cannot be given: {sorted(RESERVED.intersection(given))}"
     cleaned = clean(text, key)
 
     # Brackets around the whole let the text begin with blanks, and make columns of the tree count from 1
@@ -65,7 +69,7 @@ def parse(text: str, *, names: Collection[str], key: str) -> Formula:
     except (MemoryError, RecursionError, ValueError):
         raise FormulaError(key, 1, "the formula is too deeply nested") from None
 
-    tree = _Converter(cleaned, key, frozenset(names)).convert(expression, 1)
+    tree = _Converter(cleaned, key, frozenset(names), {**FUNCTIONS, **(functions or {})}).convert(expression, 1)
     return Formula(text, key, tree, frozenset(node.name for node in walk(tree) if isinstance(node, Name)))
 
 
@@ -76,6 +80,7 @@ class _Converter:
     text: str
     key: str
     names: frozenset[str]
+    functions: Mapping[str, tuple[int, int | None]]
 
     def convert(self, node: ast.expr, depth: int) -> Node:
         column = node.col_offset
@@ -127,7 +132,7 @@ class _Converter:
             return Imaginary("1", column)
         if name in CONSTANTS:
             return Constant(name, column)
-        if name in FUNCTIONS:
+        if name in self.functions and name not in self.names:
             raise self.error(column, f"{name} is a function; write {name}(...)")
         if name not in self.names:
             raise self.error(
@@ -136,12 +141,12 @@ class _Converter:
         return Name(name, column)
 
     def check_call(self, function: str, node: ast.Call) -> None:
-        if function not in FUNCTIONS:
+        if function not in self.functions:
             if function in (*self.names, *CONSTANTS, "i"):
                 raise self.error(node.col_offset, f"{excerpt(function)} is not a function; write * for a product")
-            hint = self.nearest(function, FUNCTIONS)
+            hint = self.nearest(function, self.functions)
             raise self.error(node.col_offset, f"unknown function {excerpt(function)}; {hint}")
-        least, most = FUNCTIONS[function]
+        least, most = self.functions[function]
         given = len(node.args)
         if given < least or (most is not None and given > most):
             wanted = f"{least} argument{'s' * (least > 1)}" + (" or more" if most is None else "")

@@ -5,8 +5,8 @@ Must never hold a value of a name or depend on how a formula is evaluated.
 """
 
 import keyword
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 CONSTANTS = ("e", "pi")
 
@@ -109,7 +109,7 @@ class Logic:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One of `FUNCTIONS` with as many arguments as it takes."""
+    """One of `FUNCTIONS`, or of those the parser was given, with as many arguments as it takes."""
 
     function: str
     arguments: tuple["Node", ...]
@@ -141,6 +141,23 @@ def walk(node: Node) -> Iterator[Node]:
         current = waiting.pop()
         yield current
         waiting.extend(reversed(children(current)))
+
+
+def rebuild(node: Node, operands: Sequence[Node], column: int) -> Node:
+    """The same node with other nodes directly below it, in the order of `children`, and another column."""
+    match node:
+        case Unary():
+            return Unary(node.operator, operands[0], column)
+        case Binary():
+            return Binary(node.operator, operands[0], operands[1], column)
+        case Compare():
+            return Compare(node.operators, tuple(operands), column)
+        case Logic():
+            return Logic(node.operator, tuple(operands), column)
+        case Call():
+            return Call(node.function, tuple(operands), column)
+        case _:
+            return replace(node, column=column)
 
 
 def product_exponent(exponent: Node) -> int | None:
