@@ -28,8 +28,8 @@ OUTCOMES = {"never": 0, "stopped": 1, "non-finite": 2}
 class Problem:
     """What one compiled program depends on; everything else is an argument of `Program.start`.
 
-    With `detect_cycles`, a pixel whose whole state returns exactly is known to go on for ever, and ends early: `final` is then
-    any state of its cycle. It is ignored for maps with `k`.
+    With `detect_cycles`, a pixel whose whole state returns exactly is known to go on for ever, and ends early; `final` is then
+    NaN in every pixel that never stops. It is ignored for maps with `k`.
     """
 
     formulas: MapFormulas

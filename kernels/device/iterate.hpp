@@ -3,7 +3,7 @@
 // The rendered text in front of this file gives `update` and `stop` (kernels/expression/render.py). `iterations` is the index,
 // from 0, of the first update after which the test holds; a comparison with a number that is none counts as holding.
 // Set by the renderer: NUM_STATES; USES_OLD where an update needs the values before the last one; NUM_CONSTANTS, NUM_UNIFORMS;
-// KEEP_FINAL where outputs need the values at which a pixel stopped.
+// DETECT_CYCLES, whether a state that returns exactly ends its pixel as one that never stops; KEEP_FINAL where outputs need the values at which a pixel stopped.
 // A tile's inputs are the states, the old states where used, the constants; its parameters are the uniforms.
 #pragma once
 
@@ -56,5 +56,8 @@ DEVICE void record(const Tile &tile, long long index, const real *state, long lo
     }
     if (tile.output[PERIOD]) ((int *)tile.output[PERIOD])[index] = int(period);
     if (tile.output[FINAL])
-        for (int s = 0; s < NUM_STATES; ++s) ((double *)tile.output[FINAL])[s * tile.num_pixels + index] = state[s];
+        // Which state of its cycle a pixel was found in depends on its neighbours, so it is not told.
+        for (int s = 0; s < NUM_STATES; ++s)
+            ((double *)tile.output[FINAL])[s * tile.num_pixels + index] =
+                DETECT_CYCLES && iterations == tile.limit ? double(not_a_number()) : double(state[s]);
 }

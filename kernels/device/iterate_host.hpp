@@ -1,7 +1,5 @@
 // The host's walk over a tile of a map: several vectors in turn hide the latency of one chain of operations; lanes that have
 // stopped are refilled together, every few updates, from pixels that lie side by side.
-//
-// Set by the renderer: DETECT_CYCLES, whether a state that returns exactly ends its pixel as one that never stops.
 #include "iterate.hpp"
 #include "queue.hpp"
 
@@ -74,7 +72,7 @@ void refill(const Tile &tile, Queue &queue, Walker &w, Group &g, unsigned bits) 
                                               : select(mask, broadcast(real(*values)), g.pixel.value[v]);
         }
         g.count = select(mask, broadcast(0), g.count);
-        if (DETECT_CYCLES) g.saved[0] = select(mask, broadcast(real(__builtin_nan(""))), g.saved[0]);
+        if (DETECT_CYCLES) g.saved[0] = select(mask, broadcast(not_a_number()), g.saved[0]);
         long long index = start;
         for (unsigned rest = chosen; rest; rest &= rest - 1) {
             const int lane = __builtin_ctz(rest);

@@ -241,3 +241,11 @@ DEVICE Lane inverse_cube(Lane x) {
 }
 
 DEVICE bool is_finite(real x) { return x - x == 0; }
+
+DEVICE real not_a_number() {
+#if defined(__CUDACC_RTC__)
+    return real(__longlong_as_double(0x7ff8000000000000ll));
+#else
+    return real(__builtin_nan(""));
+#endif
+}
