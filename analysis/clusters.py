@@ -1,6 +1,6 @@
 """Where Dask works: threads of this process, processes of this machine, or jobs of a SLURM cluster.
 
-Never opens a dashboard or a port to other machines without TLS; starts nothing until a cluster is entered.
+Never opens a dashboard, or a port to other machines without TLS; starts nothing until a cluster is entered.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernels.errors import RequestError
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CLUSTERS = ("none", "local", "slurm")
+
+# Dask opens a web server even where it shows no dashboard: keep it on this machine and give it no pages
+_NO_DASHBOARD = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+_NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 MOST_THREADS = 8
 """Reading and colouring are bound by the disk long before; more threads only hold more shards in memory."""
@@ -36,11 +41,12 @@ def connect(name: str, **options: Any) -> Iterator[Client | None]:
         nearest = difflib.get_close_matches(name, CLUSTERS, n=1, cutoff=0.0)[0]
         raise RequestError(f"--cluster: {name!r} is none of {', '.join(CLUSTERS)}; the nearest is {nearest!r}")
 
-    with _cluster(name, options) as cluster:
-        from distributed import Client
+    # Import first: distributed adds its defaults to Dask's settings, and leaving a change takes back what came within it
+    import dask
+    from distributed import Client
 
-        with Client(cluster) as client:
-            yield client
+    with dask.config.set(_NO_PAGES), _cluster(name, options) as cluster, Client(cluster) as client:
+        yield client
 
 
 def _cluster(name: str, options: dict[str, Any]) -> Any:
@@ -53,13 +59,20 @@ def _cluster(name: str, options: dict[str, Any]) -> Any:
     if name == "local":
         from distributed import LocalCluster
 
-        return LocalCluster(host="127.0.0.1", security=security, dashboard_address=None, **options)
+        return LocalCluster(host="127.0.0.1", security=security, scheduler_kwargs=_NO_DASHBOARD, **options)
     try:
         from dask_jobqueue import SLURMCluster
     except ImportError:
         raise RequestError("--cluster slurm: it is not installed: pip install dask-jobqueue") from None
-    settings = {"cores": 1, "memory": "4 GB", "n_workers": 2} | options
-    return SLURMCluster(security=security, scheduler_options={"dashboard": False}, **settings)
+    settings = {
+        "cores": 1,
+        "memory": "4 GB",
+        "n_workers": 2,
+        "shared_temp_directory": str(Path.cwd()),
+        "job_script_prologue": ["export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES='[]'"],
+        "worker_extra_args": ["--no-dashboard"],
+    }
+    return SLURMCluster(security=security, scheduler_options=_NO_DASHBOARD, **(settings | options))
 
 
 def compute(client: Client | None, collection: Any) -> Any:

@@ -20,12 +20,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises RequestError when the folder is missing or cannot be written to, before anything is computed.
     """
-    if path.is_dir():
-        raise RequestError(f"{path} is a folder: give --out the name of a file")
-    if not path.parent.is_dir():
-        raise RequestError(f"{path.parent} is not a folder: make it first, or choose another --out")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        if path.is_dir():
+            raise RequestError(f"{path} is a folder: give --out the name of a file")
+        if not path.parent.is_dir():
+            raise RequestError(f"{path.parent} is not a folder: make it first, or choose another --out")
         temporary.touch()
     except OSError as error:
         raise RequestError(f"{path} cannot be written ({error.strerror}): choose another --out") from None

@@ -22,7 +22,7 @@ from kernels.errors import RequestError
 Row = dict[str, Any]
 Settings = Mapping[str, Any] | None
 
-STATISTICS = ("sum", "min", "max", "mean", "ended", "sha256")
+STATISTICS = ("sum", "min", "max", "mean", "ended", "never", "sha256")
 
 _QUANTITY = re.compile(r"(?P<array>\w+)(\[(?P<frame>[0-9]{1,9})\])?\.(?P<statistic>\w+)")
 
@@ -50,8 +50,9 @@ def quantity(store: Path, name: str, *, client: Any = None) -> float | int | str
     """One number or text of a finished array, by a name 'ARRAY.STATISTIC' or, for one frame, 'ARRAY[K].STATISTIC'.
 
     sum, min, max and mean leave NaN out; of integers, sum, min and max are exact ints. ended counts the values other
-    than the array's `never`. sha256 is that of the values in C order, little endian, in hex. Raises RequestError for
-    a name that cannot be read, an array that is not finished, or a statistic that is not a finite number.
+    than the array's `never`, never those that are it. sha256 is that of the values in C order, little endian, in hex.
+    Raises RequestError for a name that cannot be read, an array that is not finished, or a statistic that is not a
+    finite number.
     """
     match = _QUANTITY.fullmatch(name)
     if match is None or match["statistic"] not in STATISTICS:
@@ -73,7 +74,7 @@ def quantity(store: Path, name: str, *, client: Any = None) -> float | int | str
 
     if statistic == "sha256":
         return sha256(reader, array, frames)
-    if statistic == "ended" and never_values(reader, array) is None:
+    if statistic in ("ended", "never") and never_values(reader, array) is None:
         raise RequestError(f"quantity {name!r}: {array} counts nothing that could end")
     value: float = getattr(totals(reader, array, finished, frames, client), statistic)
     if not math.isfinite(value):

@@ -34,6 +34,11 @@ class Totals:
     ended: int | None
 
     @property
+    def never(self) -> int | None:
+        """How many values say "never ended"; None where nothing could end."""
+        return None if self.ended is None else self.count + self.num_nan - self.ended
+
+    @property
     def mean(self) -> float:
         """The mean without NaN; NaN where count is 0."""
         return self.sum / self.count if self.count else math.nan

@@ -96,9 +96,13 @@ def make_store(path: Path, toy: Toy) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Callable[[Toy], Path]:
-    """Make a toy store in this test's folder."""
-    return lambda toy: make_store(tmp_path / "toy.zarr", toy)
+def store(tmp_path: Path) -> Callable[..., Path]:
+    """Make a toy store in this test's folder, from the fields of `Toy`."""
+
+    def make(**fields: Any) -> Path:
+        return make_store(tmp_path / "toy.zarr", Toy(**fields))
+
+    return make
 
 
 @pytest.fixture

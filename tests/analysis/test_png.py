@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analysis import png
+from analysis.files import replacing
+from kernels.errors import RequestError
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 300), (200, 3), (131, 77)])
+def test_pillow_reads_what_was_written(tmp_path: Path, rows: int, columns: int) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (rows, columns, 3), np.uint8)
+    strips = np.array_split(pixels, min(rows, 4))
+    png.write(tmp_path / "a.png", columns, rows, strips, {"job": "{}", "Title": "Pointcaré – map"})
+    with Image.open(tmp_path / "a.png") as read:
+        assert read.size == (columns, rows)
+        assert read.mode == "RGB"
+        assert np.array_equal(np.asarray(read), pixels)
+        assert dict(read.text) == {"job": "{}", "Title": "Pointcaré – map"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (5, 4, 3), (5, 6, 3)])
+def test_strips_that_do_not_fit_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="in a picture"):
+        png.write(tmp_path / "a.png", 5, 5, [np.zeros(shape, np.uint8)], {})
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "a.txt"
+    out.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(out) as temporary:
+        temporary.with_name("missing").replace(temporary)
+    assert out.read_text() == "old"
+    with replacing(out) as temporary:
+        temporary.write_text("new")
+        assert out.read_text() == "old"
+    assert out.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out, reason in [
+        (tmp_path, "is a folder"),
+        (tmp_path / "none" / "a.png", "make it first"),
+        (tmp_path / "file" / "a.png", "is not a folder"),
+        (tmp_path / ("n" * 300), "cannot be written"),
+    ]:
+        with pytest.raises(RequestError, match=reason), replacing(out):
+            pytest.fail("entered")
