@@ -19,7 +19,7 @@ from jobs.sections import Check, Frames, Numerics, Picture, RunSection, Section,
 from kernels.backends.base import Backend
 from kernels.errors import RequestError
 
-KINDS = {"divergence": "jobs.divergence"}
+KINDS = {"divergence": "jobs.divergence", "boundary": "jobs.boundary"}
 """Module of every job kind; imported when a job of that kind is loaded."""
 
 NAME = r"^[a-z0-9-]{1,64}$"

@@ -63,7 +63,7 @@ def _check_device(job: Job, device: str | None) -> None:
 
 
 def _seconds_per_cost(job: Job) -> float | None:
-    """An estimate of the speed where there is a deadline to keep, else None."""
+    """An estimate of the speed of the last stage, the costly one, where there is a deadline to keep; else None."""
     from hpc import devices, options
     from jobs import estimate, model
 
@@ -71,4 +71,4 @@ def _seconds_per_cost(job: Job) -> float | None:
     if options.deadline(chosen, os.environ, time.time()) is None:
         return None
     backend = devices.choose(chosen, 0, 1)
-    return estimate.probe(model.plan(job, None).stages[0], backend)
+    return estimate.probe(model.plan(job, None).stages[-1], backend)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hpc import store
-from hpc.plan import Plan
+from hpc.plan import Finished, Plan, Stage
+from hpc.reading import open_for_reading
 from jobs import cli, model
 from jobs.reading import merge
 from kernels.backends.host import HostBackend
@@ -60,30 +61,41 @@ def horseshoe(*arguments: str, ranks: int | None = None, timeout_s: float = 120)
 
 
 def compute(plan: Plan, backend: HostBackend | None = None) -> dict[str, np.ndarray[Any, Any]]:
-    """All arrays of a plan's first stage, computed in this process."""
-    stage = plan.stages[0]
-    arrays = {spec.name: np.full(spec.shape, spec.fill_value, spec.dtype) for spec in stage.arrays}
-    for unit in range(stage.num_units):
-        for name, values in unit_arrays(plan, unit, backend).items():
-            if name in arrays:
-                spec = next(spec for spec in stage.arrays if spec.name == name)
-                arrays[name][store.unit_region(spec, unit)] = values
-    return arrays
+    """All arrays of a plan, computed in this process."""
+    done = Done()
+    for stage in plan.stages:
+        arrays = {spec.name: np.full(spec.shape, spec.fill_value, spec.dtype) for spec in stage.arrays}
+        for unit in range(stage.num_units):
+            for name, values in run_unit(stage, unit, backend, done).items():
+                if name in arrays:
+                    spec = next(spec for spec in stage.arrays if spec.name == name)
+                    arrays[name][store.unit_region(spec, unit)] = values
+        done.arrays |= arrays
+    return done.arrays
 
 
 def unit_arrays(plan: Plan, unit: int, backend: HostBackend | None = None) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of one unit, computed in this process."""
-    run = plan.stages[0].start(unit, backend or HostBackend(threads=2), NothingFinished())
+    """The arrays of one unit of a plan's first stage, computed in this process."""
+    return run_unit(plan.stages[0], unit, backend, Done())
+
+
+def run_unit(
+    stage: Stage, unit: int, backend: HostBackend | None, finished: Finished
+) -> dict[str, np.ndarray[Any, Any]]:
+    run = stage.start(unit, backend or HostBackend(threads=2), finished)
     while run.advance(10.0) < 1.0:
         pass
     return run.arrays()
 
 
-class NothingFinished:
-    """No earlier stage."""
+class Done:
+    """What earlier stages have computed."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray[Any, Any]] = {}
 
     def read(self, name: str) -> np.ndarray[Any, Any]:
-        raise LookupError(name)
+        return self.arrays[name]
 
 
 def compute_store(job: model.Job, place: Path) -> Path:
@@ -91,7 +103,8 @@ def compute_store(job: model.Job, place: Path) -> Path:
     plan = model.plan(job)
     store.prepare(place, plan, run_id="test")
     writer = store.Writer(place, plan, "test", 0)
-    for unit in range(plan.stages[0].num_units):
-        writer.write(0, unit, unit_arrays(plan, unit), 1.0)
+    for index, stage in enumerate(plan.stages):
+        for unit in range(stage.num_units):
+            writer.write(index, unit, run_unit(stage, unit, None, open_for_reading(place)), 1.0)
     writer.close()
     return place

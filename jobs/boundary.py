@@ -1,0 +1,243 @@
+"""Job kind `boundary`: when the orbit of every pixel under a map escapes, or enters a set, or converges.
+
+Owns the sections of the kind and turns a job into a plan. What its formulas say is read in jobs/boundary_formulas.py; the
+mathematics is kernels/iterate.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc.plan import ArraySpec, Plan, Stage
+from jobs import boundary_roots
+from jobs.arrays import coordinate_arrays, frame_array, pixel_array
+from jobs.boundary_formulas import READ_FROM_FINAL, Formulas, frame_values, read
+from jobs.boundary_given import over_frames
+from jobs.boundary_names import Texts
+from jobs.boundary_outputs import NO_ROOT
+from jobs.boundary_stage import CHANGED_BY_SKIPPING, BoundaryStage
+from jobs.identity import attributes, identity
+from jobs.model import Job
+from jobs.parameters import check_picture, frame_parameter
+from jobs.sections import Number, Section
+from jobs.tiling import layout
+from jobs.view import check as check_view
+from kernels import iterate
+from kernels.backends.base import Array
+from kernels.errors import RequestError
+
+DEFAULTS: dict[str, Any] = {
+    "outputs": ["iterations"],
+    "view": {"width": 4.0, "resolution": [1000, 1000]},
+    "picture": {"value": "iterations", "colormap": "twilight_shifted"},
+}
+
+MAX_ITERATIONS = 2**31 - 2
+"""Counts are int32."""
+
+
+class Stop(Section, frozen=True, kw_only=True):
+    """When an orbit ends: the first update after which `when` holds, or after `max_iterations` (a formula of t).
+
+    With `detect_cycles`, an orbit that returns exactly to a state it was in is known to go on for ever, and ends early. `power`
+    is for smooth counts: with what power the tested quantity grows or shrinks in the end.
+    """
+
+    when: str
+    max_iterations: Number = 200.0
+    detect_cycles: bool = True
+    power: Number | None = None
+
+
+class Integrator(Section, frozen=True, kw_only=True):
+    """Makes a flow of the map: `dx` is the rate of change of x, `dt` the time step (a formula like a constant's)."""
+
+    method: Literal["euler"] = "euler"
+    dt: Number
+
+
+class Trap(Section, frozen=True, kw_only=True):
+    """`orbit_trap` is the smallest `value` over an orbit, its start left out."""
+
+    value: str
+
+
+class Roots(Section, frozen=True, kw_only=True):
+    """`root` is the root of `of` that lies nearest to where a pixel stopped, if not farther than `tolerance`."""
+
+    of: str
+    tolerance: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
+
+
+Output = Literal["iterations", "outcome", "final", "smooth", "distance", "root", "period", "orbit_trap"]
+
+ARRAYS: dict[str, tuple[str, str, str]] = {
+    "iterations": ("<i4", "updates", "first update, from 0, after which stop.when holds"),
+    "outcome": ("|u1", "1", "how the pixel ended"),
+    "final": ("<f8", "1", "state where the pixel stopped"),
+    "smooth": ("<f8", "updates", "continuous count of updates; NaN where the pixel never stopped"),
+    "distance": ("<f8", "length", "estimated distance to the boundary; NaN where the pixel never stopped"),
+    "root": ("<i2", "1", "index, in the array roots, of the root that was reached"),
+    "period": ("<i4", "updates", "period of the cycle of a pixel that never stops; 0 where none was found"),
+    "orbit_trap": ("<f8", "1", "smallest value of trap.value over the orbit"),
+}
+"""Dtype, units and meaning of every output, in their fixed order."""
+
+
+class Boundary(Job, frozen=True, kw_only=True):
+    """A map iterated at every pixel: escape times, entry times, basins of roots, planes of parameters."""
+
+    kind: Literal["boundary"]
+    outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
+    numbers: Literal["auto", "complex", "real"] = "auto"
+    map: dict[str, Number]
+    start: dict[str, Number]
+    constants: dict[str, Number] = msgspec.field(default_factory=dict)
+    define: dict[str, Number] = msgspec.field(default_factory=dict)
+    integrator: Integrator | None = None
+    stop: Stop
+    trap: Trap | None = None
+    roots: Roots | None = None
+
+
+MODEL = Boundary
+
+
+def resolve(job: Job) -> Boundary:
+    """The job with outputs in their fixed order, shard, chunk and type filled in; RequestError for impossible values."""
+    job = cast(Boundary, job)
+    if job.numerics.precision not in ("auto", "float32", "float64"):
+        raise RequestError(f"numerics.precision: {job.numerics.precision} is not offered for kind boundary")
+    outputs = tuple(name for name in ARRAYS if name in job.outputs)
+    job = msgspec.structs.replace(job, outputs=outputs)
+    count = job.frames.count
+    limits = max_iterations(job)
+    check_view(job.view, count)
+    formulas = formulas_of(job)
+    over_frames(formulas.given, count)
+    check_picture(job.picture, arrays=_drawable(job, formulas), parameters=_frame_names(job, formulas))
+    columns, rows = job.view.resolution
+    shard, chunk = layout(job.run, (rows, columns), count, int(limits.max()))
+    run = msgspec.structs.replace(job.run, shard=shard, chunk=chunk)
+    numbers: Literal["complex", "real"] = "complex" if formulas.map.complex else "real"
+    return msgspec.structs.replace(job, run=run, numbers=numbers)
+
+
+def max_iterations(job: Boundary) -> NDArray[np.int32]:
+    """The limit of each frame; RequestError where it is none."""
+    key = "stop.max_iterations"
+    values = np.floor(frame_parameter(key, job.stop.max_iterations).over_frames(job.frames.count))
+    if values.min() < 1:
+        raise RequestError(f"{key}: must be at least 1; it is {values.min():g} in frame {values.argmin()}")
+    if values.max() > MAX_ITERATIONS:
+        raise RequestError(f"{key}: at most {MAX_ITERATIONS}; it is {values.max():g} in frame {values.argmax()}")
+    return values.astype(np.int32)
+
+
+def formulas_of(job: Boundary) -> Formulas:
+    """The job's formulas, read and classified."""
+    return read(
+        Texts(
+            numbers=job.numbers,
+            map=job.map,
+            start=job.start,
+            constants=job.constants,
+            define=job.define,
+            dt=None if job.integrator is None else job.integrator.dt,
+            when=job.stop.when,
+            power=job.stop.power,
+            trap=None if job.trap is None else job.trap.value,
+            roots=None if job.roots is None else job.roots.of,
+            outputs=job.outputs,
+        )
+    )
+
+
+def plan(job: Job, device: str | None) -> Plan:
+    """The map in units that are the shards of every frame; before it, where asked for, the table of roots."""
+    job = cast(Boundary, job)
+    formulas = formulas_of(job)
+    own = identity(job, device)
+    limits = max_iterations(job)
+    stage = BoundaryStage(
+        arrays=tuple(_array(job, name, formulas, limits) for name in job.outputs),
+        problem=problem(job, formulas),
+        formulas=formulas,
+        view=job.view,
+        limits=limits,
+        tolerance=0.0 if job.roots is None else job.roots.tolerance,
+    )
+    stages: tuple[Stage, ...] = (stage,)
+    if function := formulas.function:
+        num_frames = job.frames.count if function.depends_on_frame else 1
+        assert job.roots is not None
+        spec = boundary_roots.array(num_frames, function.capacity(), job.roots.of)
+        stages = (boundary_roots.RootsStage((spec,), function), stage)
+    return Plan(
+        stages=stages,
+        constants=tuple(_constants(job, formulas, limits)),
+        attributes=attributes(job, own, iterate.digest(stage.problem)),
+        identity=own,
+    )
+
+
+def problem(job: Boundary, formulas: Formulas) -> iterate.Problem:
+    """What the compiled program depends on."""
+    wanted: set[str] = {name for name in job.outputs if name in ("outcome", "period")}
+    if "root" in job.outputs:
+        wanted.add("outcome")
+    if not READ_FROM_FINAL.isdisjoint(job.outputs):
+        wanted.add("final")
+    return iterate.Problem(
+        formulas=formulas.map,
+        precision="float32" if job.numerics.precision == "float32" else "float64",
+        arithmetic=job.numerics.arithmetic,
+        outputs=tuple(name for name in iterate.OUTPUTS if name in wanted),
+        detect_cycles=job.stop.detect_cycles and CHANGED_BY_SKIPPING.isdisjoint(job.outputs),
+    )
+
+
+def _array(job: Boundary, name: str, formulas: Formulas, limits: NDArray[np.int32]) -> ArraySpec:
+    """The layout and attributes of one output."""
+    dtype, units, long_name = ARRAYS[name]
+    extra: dict[str, Any] = {}
+    inner: tuple[tuple[str, int], ...] = ()
+    if name == "iterations":
+        extra["never"] = int(limits[0]) if (limits == limits[0]).all() else "max_iterations"
+    if name == "outcome":
+        extra["outcomes"] = dict(iterate.OUTCOMES)
+    if name == "root":
+        extra |= {"never": NO_ROOT, "long_name": f"{long_name}; {NO_ROOT} for none"}
+    if name == "final":
+        extra["components"] = formulas.components
+        inner = (("component", len(formulas.components)),)
+    return pixel_array(job, name, dtype, {"units": units, "long_name": long_name, **extra}, inner)
+
+
+def _constants(job: Boundary, formulas: Formulas, limits: NDArray[np.int32]) -> list[tuple[ArraySpec, Array]]:
+    """Coordinates, and every number that has one value a frame."""
+    per_frame = [frame_array("max_iterations", "1", "stop.max_iterations", limits)]
+    for name, (key, values) in frame_values(formulas, job.frames.count).items():
+        per_frame.append(frame_array(name, "1", key, values))
+    arrays = coordinate_arrays(job) + per_frame
+    taken = {"t", boundary_roots.NAME, *job.outputs}
+    for spec, _ in arrays:
+        if spec.name in taken:
+            raise RequestError(f"constants.{spec.name}: the store has an array of that name; choose another name")
+        taken.add(spec.name)
+    return arrays
+
+
+def _frame_names(job: Boundary, formulas: Formulas) -> list[str]:
+    """Names of the parameters that have one value a frame."""
+    return ["max_iterations", *frame_values(formulas, job.frames.count)]
+
+
+def _drawable(job: Boundary, formulas: Formulas) -> list[str]:
+    """Names that a picture's formula may use for the pixels of the outputs."""
+    maps = [name for name in job.outputs if name != "final"]
+    return maps + [f"final_{index}" for index in range(len(formulas.components)) if "final" in job.outputs]
