@@ -29,7 +29,8 @@ class Problem:
     """What one compiled program depends on; everything else is an argument of `Program.start`.
 
     With `detect_cycles`, a pixel whose whole state returns exactly is known to go on for ever, and ends early; `final` is then
-    NaN in every pixel that never stops. It is ignored for maps with `k`.
+    NaN in every pixel that never stops. It is ignored for maps with `k`. The last `num_passengers` states of the map are used
+    by no other update and no test (a derivative, the smallest value so far): cycles and outcomes do not look at them.
     """
 
     formulas: MapFormulas
@@ -37,6 +38,7 @@ class Problem:
     arithmetic: str = "reproducible"
     outputs: tuple[str, ...] = ("iterations",)
     detect_cycles: bool = True
+    num_passengers: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def source(problem: Problem, lowered: Lowered) -> KernelSource:
             "REAL": real,
             "ARITHMETIC": ARITHMETICS[problem.arithmetic],
             "NUM_STATES": lowered.num_states,
+            "NUM_PASSENGERS": problem.num_passengers * (2 if problem.formulas.complex else 1),
             "USES_OLD": int(uses_old),
             "NUM_CONSTANTS": len(lowered.lanes),
             "NUM_UNIFORMS": len(lowered.uniforms),

@@ -2,7 +2,7 @@
 //
 // The rendered text in front of this file gives `update` and `stop` (kernels/expression/render.py). `iterations` is the index,
 // from 0, of the first update after which the test holds; a comparison with a number that is none counts as holding.
-// Set by the renderer: NUM_STATES; USES_OLD where an update needs the values before the last one; NUM_CONSTANTS, NUM_UNIFORMS;
+// Set by the renderer: NUM_STATES, of which the last NUM_PASSENGERS have no part in the others; USES_OLD where an update needs the values before the last one; NUM_CONSTANTS, NUM_UNIFORMS;
 // DETECT_CYCLES, whether a state that returns exactly ends its pixel as one that never stops; KEEP_FINAL where outputs need the values at which a pixel stopped.
 // A tile's inputs are the states, the old states where used, the constants; its parameters are the uniforms.
 #pragma once
@@ -11,6 +11,10 @@ enum Output { ITERATIONS, OUTCOME, PERIOD, FINAL };
 enum Outcome { NEVER, STOPPED, NON_FINITE };
 
 constexpr int NUM_VALUES = NUM_STATES * (1 + USES_OLD) + NUM_CONSTANTS;
+constexpr int NUM_ORBIT_VALUES = (NUM_STATES - NUM_PASSENGERS) * (1 + USES_OLD);
+
+// Where in a pixel's values the n-th of those lies that decide how its orbit goes on: states but for passengers, then old states.
+DEVICE int orbit_value(int n) { return n < NUM_STATES - NUM_PASSENGERS ? n : n + NUM_PASSENGERS; }
 
 // All that a pixel is: its inputs in the tile's order.
 template <class T> struct Pixel {
@@ -40,7 +44,8 @@ DEVICE long long shortest_period(const Tile &tile, const real *uniform, const Pi
     for (long long period = 1; period <= tile.limit; ++period) {
         iterate_once(orbit, uniform, k, chosen);
         Mask same = chosen;
-        for (int s = 0; s < NUM_STATES * (1 + USES_OLD); ++s) same = same & equal(orbit.value[s], start.value[s]);
+        for (int n = 0; n < NUM_ORBIT_VALUES; ++n)
+            same = same & equal(orbit.value[orbit_value(n)], start.value[orbit_value(n)]);
         if (mask_bits(same)) return period;
     }
     return 0;
@@ -51,7 +56,7 @@ DEVICE void record(const Tile &tile, long long index, const real *state, long lo
     ((int *)tile.output[ITERATIONS])[index] = int(iterations);
     if (tile.output[OUTCOME]) {
         bool finite = true;
-        for (int s = 0; s < NUM_STATES; ++s) finite = finite && is_finite(state[s]);
+        for (int s = 0; s < NUM_STATES - NUM_PASSENGERS; ++s) finite = finite && is_finite(state[s]);
         ((unsigned char *)tile.output[OUTCOME])[index] = iterations == tile.limit ? NEVER : finite ? STOPPED : NON_FINITE;
     }
     if (tile.output[PERIOD]) ((int *)tile.output[PERIOD])[index] = int(period);

@@ -13,7 +13,7 @@ constexpr long long LONGEST_CHUNK = 256;
 struct alignas(64) Group {
     Pixel<Lane> pixel;
     Lane count; // updates survived
-    Lane saved[NUM_STATES * (1 + USES_OLD)];
+    Lane saved[NUM_ORBIT_VALUES];
     long long index[LANES], first[LANES], saved_clock[LANES];
     Mask alive;
     unsigned live; // bits of lanes that have a pixel
@@ -105,10 +105,10 @@ void walk(const real *uniform, Walker &w, long long num_updates) {
     w.clock += num_updates;
 }
 
-// Bits of lanes whose whole state is what it was when it was last saved.
+// Bits of lanes whose orbit is where it was when it was last saved.
 unsigned returned(const Group &g) {
     Mask same = g.alive;
-    for (int s = 0; s < NUM_STATES * (1 + USES_OLD); ++s) same = same & equal(g.pixel.value[s], g.saved[s]);
+    for (int n = 0; n < NUM_ORBIT_VALUES; ++n) same = same & equal(g.pixel.value[orbit_value(n)], g.saved[n]);
     return mask_bits(same) & g.live;
 }
 
@@ -142,7 +142,7 @@ void retire(const Tile &tile, Queue &queue, const real *uniform, Walker &w, Grou
 // returns to a saved state if an interval is a multiple of its length.
 void save(const Tile &tile, Walker &w) {
     for (Group &g : w.group)
-        for (int s = 0; s < NUM_STATES * (1 + USES_OLD); ++s) g.saved[s] = g.pixel.value[s];
+        for (int n = 0; n < NUM_ORBIT_VALUES; ++n) g.saved[n] = g.pixel.value[orbit_value(n)];
     w.next_save = w.blocks + w.save_interval;
     w.save_interval = 8 * w.save_interval * block_updates(tile) <= tile.limit ? 2 * w.save_interval : 1;
 }
