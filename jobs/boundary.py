@@ -33,11 +33,14 @@ from kernels.errors import RequestError
 DEFAULTS: dict[str, Any] = {
     "outputs": ["iterations"],
     "view": {"width": 4.0, "resolution": [1000, 1000]},
-    "picture": {"value": "iterations", "colormap": "twilight_shifted"},
+    "picture": {"value": "", "colormap": "twilight_shifted"},
 }
 
 MAX_ITERATIONS = 2**31 - 2
 """Counts are int32."""
+
+DRAWN_FIRST = ("iterations", "smooth", "root", "outcome", "period", "orbit_trap", "distance", "final_0")
+"""What a picture shows that says nothing else: the first of these that is there."""
 
 
 class Stop(Section, frozen=True, kw_only=True):
@@ -119,12 +122,15 @@ def resolve(job: Job) -> Boundary:
     check_view(job.view, count)
     formulas = formulas_of(job)
     over_frames(formulas.given, count)
-    check_picture(job.picture, arrays=_drawable(job, formulas), parameters=_frame_names(job, formulas))
+    drawable = _drawable(job, formulas)
+    value = job.picture.value or next(name for name in DRAWN_FIRST if name in drawable)
+    picture = msgspec.structs.replace(job.picture, value=value)
+    check_picture(picture, arrays=drawable, parameters=_frame_names(job, formulas))
     columns, rows = job.view.resolution
     shard, chunk = layout(job.run, (rows, columns), count, int(limits.max()))
     run = msgspec.structs.replace(job.run, shard=shard, chunk=chunk)
     numbers: Literal["complex", "real"] = "complex" if formulas.map.complex else "real"
-    return msgspec.structs.replace(job, run=run, numbers=numbers)
+    return msgspec.structs.replace(job, run=run, numbers=numbers, picture=picture)
 
 
 def max_iterations(job: Boundary) -> NDArray[np.int32]:
@@ -198,6 +204,7 @@ def problem(job: Boundary, formulas: Formulas) -> iterate.Problem:
         arithmetic=job.numerics.arithmetic,
         outputs=tuple(name for name in iterate.OUTPUTS if name in wanted),
         detect_cycles=job.stop.detect_cycles and CHANGED_BY_SKIPPING.isdisjoint(job.outputs),
+        num_passengers=len(formulas.map.states) - len(formulas.stated),
     )
 
 

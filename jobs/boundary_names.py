@@ -71,6 +71,8 @@ def check_names(texts: Texts) -> None:
     states = state_names(texts)
     possible = [*states, *(f"{name}_old" for name in states)]
     for key in texts.start:
+        if texts.dt is None and key not in possible and f"d{key}" in texts.map:
+            raise RequestError(f"map.d{key}: a rate of change needs a time step: [integrator] dt")
         if key not in possible:
             raise RequestError(f"start.{key}: [map] has no such state{nearest(key, possible)}")
     for name in states:

@@ -19,7 +19,7 @@ from kernels import iterate
 from kernels.backends.base import Array
 from kernels.expression import Formula, evaluate
 
-FAR, FARTHER = 1e8, 1e9
+FAR, FARTHER = 1e6, 1e7
 """Distances at which the degree of a map shows."""
 
 ORDER_OF_NEWTON = 2.0
@@ -68,7 +68,14 @@ def _states(formulas: Formulas, final: NDArray[np.float64]) -> dict[str, NDArray
     if not formulas.map.complex:
         return dict(zip(formulas.map.states, final, strict=True))
     pairs = zip(formulas.map.states, final[::2], final[1::2], strict=True)
-    return {name: re + 1j * im for name, re, im in pairs}
+    return {name: _complex(re, im) for name, re, im in pairs}
+
+
+def _complex(re: NDArray[np.float64], im: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """One array of both parts, infinite ones kept apart."""
+    both = np.empty(re.shape, dtype=np.complex128)
+    both.real, both.imag = re, im
+    return both
 
 
 def _smooth(
@@ -99,7 +106,8 @@ def _power(formulas: Formulas, link: states.Link, values: Values) -> Any:
         return ORDER_OF_NEWTON
     with np.errstate(all="ignore"):
         here, there = (_far_away(formulas, link.quantity, values, distance) for distance in (FAR, FARTHER))
-        return np.log(there[1] / here[1]) / np.log(there[0] / here[0])
+        before, after = (np.divide(far, near) for far, near in zip(there, here, strict=True))
+        return np.log(after) / np.log(before)
 
 
 def _far_away(formulas: Formulas, quantity: Formula, values: Values, distance: float) -> tuple[Any, Any]:
