@@ -65,6 +65,9 @@ DEVICE void set_integer(LaneInt &n, int lane, integer value) {
 
 DEVICE Lane absolute(Lane x) { return lane_of(bits_of(x) & ~SIGN_BIT); }
 
+// -x for a fused x: GCC makes one instruction of -fma(a, b, c) that gives the other zero.
+DEVICE Lane opposite(Lane x) { return lane_of(bits_of(x) ^ SIGN_BIT); }
+
 // The size of x with the sign of y.
 DEVICE Lane with_sign_of(Lane x, Lane y) { return lane_of((bits_of(x) & ~SIGN_BIT) | (bits_of(y) & SIGN_BIT)); }
 

@@ -194,8 +194,13 @@ class _Fusion:
 
     def madd(self, product: tuple[int, bool], negative: bool, term: int) -> int:
         index, own_sign = product
-        left, right = self.function.operations[index].operands
-        return self.builder.apply("madd", self.signed(left, own_sign != negative), self.place[right], term)
+        left, right = (self.place[operand] for operand in self.function.operations[index].operands)
+        if own_sign != negative:
+            # Compilers take in the sign of anything but a fused result
+            if self.builder.operations[left].name == "madd" or self.builder.value(right) is not None:
+                left, right = right, left
+            left = self.builder.apply("negative", left)
+        return self.builder.apply("madd", left, right, term)
 
 
 def _divide(left: float, right: float) -> float:

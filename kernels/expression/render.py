@@ -45,12 +45,12 @@ def render(update: Function, stop: Function, uniforms: Names, lanes: Names) -> s
 
 def _body(function: Function, uniforms: Names, lanes: Names) -> list[str]:
     return [
-        f"    const {'Mask' if operation.name in TESTS else 'Lane'} v{n} = {_text(operation, uniforms, lanes)};"
+        f"    const {'Mask' if operation.name in TESTS else 'Lane'} v{n} = {_text(operation, function, uniforms, lanes)};"
         for n, operation in enumerate(function.operations)
     ]
 
 
-def _text(operation: Operation, uniforms: Names, lanes: Names) -> str:
+def _text(operation: Operation, function: Function, uniforms: Names, lanes: Names) -> str:
     operands = [f"v{index}" for index in operation.operands]
     match operation.name:
         case "literal":
@@ -66,7 +66,8 @@ def _text(operation: Operation, uniforms: Names, lanes: Names) -> str:
         case "k":
             return "k"
         case "negative":
-            return f"-{operands[0]}"
+            fused = function.operations[operation.operands[0]].name == "madd"
+            return f"opposite({operands[0]})" if fused else f"-{operands[0]}"
         case name if name in _OPERATORS:
             return f" {_OPERATORS[name]} ".join(operands)
     return f"{_FUNCTIONS[operation.name]}({', '.join(operands)})"
