@@ -36,9 +36,11 @@ def figure(field: Field, t: int, scale: Scale, client: Any = None) -> NDArray[np
     pixels = pixels.repeat(repeats, axis=0).repeat(repeats, axis=1)
     rows, columns = pixels.shape[:2]
 
-    # Lay out in pixels: the picture one to one, margins in units of the letters' size
+    # Lay out in pixels, an even number for videos: the picture one to one, margins in units of the letters' size
     em = max(10.0, min(rows, columns) / 45)
     left, right, bottom, top = (round(em * MARGINS_EM[side]) for side in ("left", "right", "bottom", "top"))
+    right += (left + columns + right) % 2
+    top += (bottom + rows + top) % 2
     width, height = left + columns + right, bottom + rows + top
     dpi = 100.0
     canvas = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, facecolor="white")

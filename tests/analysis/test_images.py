@@ -180,7 +180,9 @@ def test_axes_keep_whole_pixels(
     elif most < 52:
         plain = plain[::3, ::3]
     assert plain.shape[:2] == shown
-    top, left = 25, 70
+    assert drawn.shape[0] % 2 == drawn.shape[1] % 2 == 0
+    left, bottom = 70, 45
+    top = drawn.shape[0] - bottom - shown[0]
     inside = drawn[top + 2 : top + shown[0] - 2, left + 2 : left + shown[1] - 2]
     assert np.array_equal(inside, plain[2:-2, 2:-2])
     assert (drawn[top : top + shown[0], :left].min(axis=2) < 128).any()
