@@ -18,6 +18,9 @@ DERIVATIVE = "d"
 MOST_NODES = 5000
 MOST_ARGUMENTS = 8
 
+# Nodes of which derivatives are taken, in all formulas of a job together; SymPy takes about a second for so many
+MOST_NODES_DERIVED = 1000
+
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _HEAD = re.compile(rf"({_NAME})(?:\s*\(\s*({_NAME}(?:\s*,\s*{_NAME})*)\s*\))?")
 
@@ -48,6 +51,8 @@ class Definitions:
         for definition in self._definitions.values():
             self._check_arguments(definition)
         self._trees: dict[str, Node] = {}
+        self._derivatives: dict[tuple[Node, str], Node] = {}
+        self._num_nodes_derived = 0
         for name in self._definitions:
             self._tree(name, ())
 
@@ -106,6 +111,16 @@ class Definitions:
             self._trees[name] = self._expand(formula.tree, definition.key, (*users, name), own)
         return self._trees[name]
 
+    def _derivative(self, tree: Node, name: str, key: str, column: int) -> Node:
+        """The derivative of a tree, taken once however often it is used."""
+        if (tree, name) not in self._derivatives:
+            self._num_nodes_derived += sum(1 for _ in walk(tree))
+            if self._num_nodes_derived > MOST_NODES_DERIVED:
+                message = f"derivatives are of more than {MOST_NODES_DERIVED} numbers, names and operators in all"
+                raise FormulaError(key, column, f"{message}; write some by hand")
+            self._derivatives[tree, name] = derivative_of_tree(tree, name, key, column)
+        return self._derivatives[tree, name]
+
     def _expand(self, tree: Node, key: str, users: tuple[str, ...], own: frozenset[str]) -> Node:
         """A tree with all definitions put in, but for names in `own`, which are arguments."""
         num_nodes = 0
@@ -121,7 +136,7 @@ class Definitions:
                     message = "d(formula, name) takes a derivative with respect to a name, as in d(f(z), z)"
                     raise FormulaError(key, variable.column, message)
                 return counted(
-                    derivative_of_tree(expand(node.arguments[0]), variable.name, key, node.column), node.column
+                    self._derivative(expand(node.arguments[0]), variable.name, key, node.column), node.column
                 )
             operands = [expand(child) for child in children(node)]
             if isinstance(node, Call) and node.function in self._definitions:

@@ -56,7 +56,10 @@ class _Derivation:
 
     def run(self) -> Node:
         try:
-            return self.back(self.there(self.tree, 0).diff(self.variable))
+            expression = self.there(self.tree, 0)
+            if expression.has(self.sympy.zoo, self.sympy.nan):
+                raise self.error("this divides by zero whatever its values; it has no derivative")
+            return self.back(expression.diff(self.variable))
         except RecursionError:
             raise self.error("the formula is too deeply nested for a derivative") from None
 

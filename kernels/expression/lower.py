@@ -94,6 +94,21 @@ def lower(formulas: MapFormulas, arithmetic: str) -> Lowered:
     Raises FormulaError where a formula is complex in a real map, `stop` is not a truth value, or complex numbers are
     ordered.
     """
+    try:
+        _check(formulas)
+        update, stop = _functions(formulas, fused=arithmetic != "plain")
+    except RecursionError:
+        raise FormulaError(formulas.stop.key, 1, "the formulas of this map are too deeply nested") from None
+
+    def used(leaf: str) -> tuple[tuple[str, str], ...]:
+        names = update.leaves(leaf) | stop.leaves(leaf)
+        return tuple((c.name, part) for c in formulas.constants for part in ("re", "im") if (c.name, part) in names)
+
+    return Lowered(update, stop, len(update.results), used("uniform"), used("lane"))
+
+
+def _check(formulas: MapFormulas) -> None:
+    """Refuse formulas of the wrong kind."""
     kinds = _kinds(formulas)
     for state, formula in zip(formulas.states, formulas.updates, strict=True):
         if formulas.complex:
@@ -102,24 +117,17 @@ def lower(formulas: MapFormulas, arithmetic: str) -> Lowered:
             types.require_real(formula, kinds, f"{state} of a real map")
     types.require_truth(formulas.stop, kinds)
 
-    fused = arithmetic != "plain"
-    try:
-        translator = _translator(formulas, fused)
-        results = [translator.number(formula.tree) for formula in formulas.updates]
-        reals = [part for result in results for part in ((result.re, result.im) if formulas.complex else (result.re,))]
-        update = translator.builder.function(translator.parts.part(real) for real in reals)
-        translator = _translator(formulas, fused)
-        stop = translator.builder.function([translator.stop(formulas.stop.tree)])
-    except RecursionError:
-        raise FormulaError(formulas.stop.key, 1, "the formulas of this map are too deeply nested") from None
-    if fused:
-        update, stop = fuse(update), fuse(stop)
 
-    def used(leaf: str) -> tuple[tuple[str, str], ...]:
-        names = update.leaves(leaf) | stop.leaves(leaf)
-        return tuple((c.name, part) for c in formulas.constants for part in ("re", "im") if (c.name, part) in names)
+def _functions(formulas: MapFormulas, *, fused: bool) -> tuple[Function, Function]:
+    """The update and the test as real operations."""
+    translator = _translator(formulas, fused)
+    results = [translator.number(formula.tree) for formula in formulas.updates]
+    reals = [part for result in results for part in ((result.re, result.im) if formulas.complex else (result.re,))]
+    update = translator.builder.function(translator.parts.part(real) for real in reals)
 
-    return Lowered(update, stop, len(reals), used("uniform"), used("lane"))
+    translator = _translator(formulas, fused)
+    stop = translator.builder.function([translator.stop(formulas.stop.tree)])
+    return (fuse(update), fuse(stop)) if fused else (update, stop)
 
 
 def _kinds(formulas: MapFormulas) -> dict[str, Kind]:
