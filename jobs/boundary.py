@@ -6,6 +6,7 @@ mathematics is kernels/iterate.py.
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -97,10 +98,10 @@ class Boundary(Job, frozen=True, kw_only=True):
     kind: Literal["boundary"]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     numbers: Literal["auto", "complex", "real"] = "auto"
-    map: dict[str, Number]
-    start: dict[str, Number]
-    constants: dict[str, Number] = msgspec.field(default_factory=dict)
-    define: dict[str, Number] = msgspec.field(default_factory=dict)
+    map: dict[str, Any]
+    start: dict[str, Any]
+    constants: dict[str, Any] = msgspec.field(default_factory=dict)
+    define: dict[str, Any] = msgspec.field(default_factory=dict)
     integrator: Integrator | None = None
     stop: Stop
     trap: Trap | None = None
@@ -116,7 +117,8 @@ def resolve(job: Job) -> Boundary:
     if job.numerics.precision not in ("auto", "float32", "float64"):
         raise RequestError(f"numerics.precision: {job.numerics.precision} is not offered for kind boundary")
     outputs = tuple(name for name in ARRAYS if name in job.outputs)
-    job = msgspec.structs.replace(job, outputs=outputs)
+    tables = {name: _formulas(name, getattr(job, name)) for name in ("map", "start", "constants", "define")}
+    job = msgspec.structs.replace(job, outputs=outputs, **tables)
     count = job.frames.count
     limits = max_iterations(job)
     check_view(job.view, count)
@@ -131,6 +133,17 @@ def resolve(job: Job) -> Boundary:
     run = msgspec.structs.replace(job.run, shard=shard, chunk=chunk)
     numbers: Literal["complex", "real"] = "complex" if formulas.map.complex else "real"
     return msgspec.structs.replace(job, run=run, numbers=numbers, picture=picture)
+
+
+def _formulas(section: str, table: dict[str, Any]) -> dict[str, Number]:
+    """A section whose keys are the user's: numbers, and formulas as text."""
+    for key, value in table.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number and not isinstance(value, str):
+            raise RequestError(f"{section}.{key}: expected a number or a formula as text")
+        if is_number and abs(value) > sys.float_info.max:
+            raise RequestError(f"{section}.{key}: too large for a number of 64 bits")
+    return {key: value if isinstance(value, str) else float(value) for key, value in table.items()}
 
 
 def max_iterations(job: Boundary) -> NDArray[np.int32]:

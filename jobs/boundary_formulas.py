@@ -30,7 +30,7 @@ from kernels.expression.definitions import Definitions
 from kernels.expression.derive import derivative
 from kernels.expression.lower import MapFormulas
 from kernels.expression.tree import Binary, Imaginary, Name, walk
-from kernels.expression.types import require_real
+from kernels.expression.types import Kind, require_real
 
 READ_FROM_FINAL = frozenset({"final", "smooth", "distance", "root", "orbit_trap"})
 
@@ -64,8 +64,9 @@ class Formulas:
 def read(texts: Texts) -> Formulas:
     """Read all formulas of a job. RequestError, one line with the key and column, for whatever cannot be served."""
     check_names(texts)
+    formulas = _Reader(texts).formulas()
     check_use(texts)
-    return _Reader(texts).formulas()
+    return formulas
 
 
 def frame_values(formulas: Formulas, count: int) -> dict[str, tuple[str, Floats]]:
@@ -123,6 +124,10 @@ class _Reader:
         if not is_complex:
             for name, formula in zip((*self.names, *self.before), (*start, *old), strict=True):
                 require_real(formula, kinds_of(given), f"the start of {name} in a real map")
+        if trap:
+            state_kind = Kind.COMPLEX if is_complex else Kind.REAL
+            kinds = dict.fromkeys((*self.names, *self.before, *(f"{name}_start" for name in self.names)), state_kind)
+            require_real(trap, kinds_of(given) | kinds, "a trap's value")
         given = self.with_starts(given, start, (*updates, stop, *([trap] if trap else [])))
 
         # Add states for what outputs need
