@@ -1,6 +1,6 @@
-"""What is done to one shard of a picture: evaluate the formula, then find the range or paint.
+"""What is done to one shard of a picture: read it, evaluate the formula, then find the range, count or paint.
 
-Pure functions of NumPy arrays that Dask ships to its workers. Never knows where a shard came from.
+Dask ships these functions to its workers. Never holds more than one shard and its neighbours' nearest pixels.
 """
 
 from __future__ import annotations
@@ -12,59 +12,102 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import colour
+from analysis import colour, scales, shading
+from analysis.picture import Shade
+from analysis.scales import Scale
 from kernels.errors import RequestError
 from kernels.expression import Formula, evaluate
 
 SLAB_PX = 1 << 18
 """Pixels that are evaluated at once, so that the temporaries of a formula stay far smaller than a shard."""
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
-class Scale:
-    """How values become colours: the table (colours, 3), the range, the colour of NaN."""
+class Layers:
+    """All that the formulas of one frame are evaluated from.
 
-    colours: NDArray[np.uint8]
-    low: float
-    high: float
-    background: tuple[int, int, int]
+    `maps` gives a name the stored array and the index of its leading dimensions; `x` (columns,) and `y` (rows,) are the
+    coordinates, `scalars` the parameters of this frame and `t`; `finished` has one flag a shard. `heights` is the formula
+    of the heights of a shaded picture.
+    """
+
+    value: Formula
+    heights: Formula | None
+    maps: Mapping[str, tuple[Any, tuple[int, ...]]]
+    x: Floats
+    y: Floats
+    scalars: Mapping[str, float]
+    finished: NDArray[np.bool_]
+    shape: tuple[int, int]
+    shard: tuple[int, int]
 
 
-def on_block(
-    *operands: NDArray[Any],
-    function: Callable[..., NDArray[Any]],
-    names: tuple[str, ...],
-    formula: Formula,
-    scalars: Mapping[str, float],
-    finished: NDArray[np.bool_],
-    block_id: tuple[int, ...],
-    **options: Any,
+@dataclass(frozen=True)
+class Slab:
+    """Some whole rows of a shard: values (rows, columns), and heights with one more pixel on each side where asked for."""
+
+    values: Floats
+    heights: Floats | None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard to work on: its shape, its slabs one after the other, or None where it is not finished."""
+
+    shape: tuple[int, int]
+    slabs: Iterator[Slab] | None
+
+
+def on_shard(
+    *, function: Callable[..., NDArray[Any]], layers: Layers, block_id: tuple[int, ...], **options: Any
 ) -> NDArray[Any]:
-    """Give the values of one shard, slab by slab, to `function` together with its shape; None where not finished."""
-    shape = np.broadcast_shapes(*(operand.shape for operand in operands))
-    slabs = _slabs(dict(zip(names, operands, strict=True)), formula, scalars, shape)
-    return function(slabs if finished[block_id[:2]] else None, shape, **options)
+    """What `function` makes of one shard."""
+    position = (block_id[0], block_id[1])
+    rows, columns = (
+        range(k * shard, min((k + 1) * shard, size))
+        for k, shard, size in zip(position, layers.shard, layers.shape, strict=True)
+    )
+    slabs = _slabs(layers, position, rows, columns) if layers.finished[position] else None
+    return function(Shard((len(rows), len(columns)), slabs), **options)
 
 
-def extent_of_block(slabs: Iterator[NDArray[np.float64]] | None, _shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Lowest and highest finite value, shape (1, 1, 2); NaN where there is none."""
+def extent_of_shard(shard: Shard, *, positive: bool) -> Floats:
+    """Lowest and highest finite value, of those above 0 where `positive`, shape (1, 1, 2); NaN where there is none."""
     low, high = np.inf, -np.inf
-    for slab in slabs or ():
-        finite = slab[np.isfinite(slab)]
-        low, high = min(low, finite.min(initial=np.inf)), max(high, finite.max(initial=-np.inf))
+    for slab in shard.slabs or ():
+        counted = np.isfinite(slab.values)
+        if positive:
+            counted &= slab.values > 0
+        values = slab.values[counted]
+        low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
     return np.array([[[low, high] if low <= high else [np.nan, np.nan]]])
 
 
-def paint_block(slabs: Iterator[NDArray[np.float64]] | None, shape: tuple[int, ...], scale: Scale) -> NDArray[np.uint8]:
-    """The colours, uint8 of shape (*shape, 3); flat grey where not finished."""
-    painted = np.empty((*shape, 3), np.uint8)
-    if slabs is None:
+def count_shard(shard: Shard, *, low: float, high: float) -> NDArray[np.int64]:
+    """How many finite values lie in each bin of `scales`, shape (1, 1, bins)."""
+    counts = np.zeros(scales.NUM_BINS, np.int64)
+    for slab in shard.slabs or ():
+        counts += scales.count(slab.values, low, high)
+    return counts[np.newaxis, np.newaxis]
+
+
+def paint_shard(shard: Shard, *, scale: Scale, shade: Shade | None) -> NDArray[np.uint8]:
+    """The colours, uint8 of shape (rows, columns, 3); flat grey where not finished."""
+    painted = np.empty((*shard.shape, 3), np.uint8)
+    if shard.slabs is None:
         painted[...] = colour.MISSING
         return painted
     row = 0
-    for slab in slabs:
-        painted[row : row + len(slab)] = colour.paint(slab, scale.colours, scale.low, scale.high, scale.background)
-        row += len(slab)
+    for slab in shard.slabs:
+        colours = scale.paint(slab.values)
+        if shade is not None and slab.heights is not None:
+            lit = shading.light(slab.heights, shade)
+            lit[np.isnan(slab.values)] = shading.LEVEL
+            colours = shading.blend(colours, lit)
+        painted[row : row + len(colours)] = colours
+        row += len(colours)
     return painted
 
 
@@ -76,18 +119,42 @@ def value_of(formula: Formula, values: Mapping[str, Any]) -> Any:
     return value
 
 
-def _slabs(
-    operands: Mapping[str, NDArray[Any]], formula: Formula, scalars: Mapping[str, float], shape: tuple[int, ...]
-) -> Iterator[NDArray[np.float64]]:
-    """The formula's values as float64, a number of whole rows at a time."""
-    num_rows = max(1, SLAB_PX // shape[1])
-    for start in range(0, shape[0], num_rows):
-        rows = slice(start, start + num_rows)
-        values = {
-            name: operand if len(operand) == 1 else operand[rows]
-            for name, operand in operands.items()
-            if name in formula.names
-        }
-        count = min(num_rows, shape[0] - start)
-        value = np.asarray(value_of(formula, {**scalars, **values}), dtype=np.float64)
-        yield np.broadcast_to(value, (count, shape[1]))
+def _slabs(layers: Layers, position: tuple[int, int], rows: range, columns: range) -> Iterator[Slab]:
+    """The slabs of a finished shard, read as a whole."""
+    # Heights reach one pixel beyond the shard, wherever the neighbour is there and finished
+    above, below, left, right = _reach(layers, position) if layers.heights is not None else (0, 0, 0, 0)
+    first = rows.start - above
+    window = slice(first, rows.stop + below), slice(columns.start - left, columns.stop + right)
+    loaded: dict[str, NDArray[Any]] = {
+        name: np.asarray(array[(*index, *window)]) for name, (array, index) in layers.maps.items()
+    }
+    inner = slice(left, left + len(columns))
+
+    def evaluated(formula: Formula, start: int, stop: int, chosen: slice) -> Floats:
+        """The formula on rows start ... stop - 1 of the map and these columns of the window."""
+        values: dict[str, Any] = {name: block[start - first : stop - first, chosen] for name, block in loaded.items()}
+        values["x"] = layers.x[np.newaxis, window[1]][:, chosen]
+        values["y"] = layers.y[start:stop, np.newaxis]
+        used = {name: value for name, value in {**layers.scalars, **values}.items() if name in formula.names}
+        shape = stop - start, values["x"].shape[1]
+        return np.broadcast_to(np.asarray(value_of(formula, used), dtype=np.float64), shape)
+
+    num_rows = max(1, SLAB_PX // len(columns))
+    for start in range(rows.start, rows.stop, num_rows):
+        stop = min(start + num_rows, rows.stop)
+        heights = None
+        if layers.heights is not None:
+            top, bottom = max(start - 1, first), min(stop + 1, rows.stop + below)
+            reached = evaluated(layers.heights, top, bottom, slice(None))
+            sides = (top - start + 1, stop + 1 - bottom), (1 - left, 1 - right)
+            heights = np.pad(reached, sides, constant_values=np.nan)
+        yield Slab(evaluated(layers.value, start, stop, inner), heights)
+
+
+def _reach(layers: Layers, position: tuple[int, int]) -> tuple[int, int, int, int]:
+    """1 for each side, above, below, left, right, on which a finished shard lies."""
+    padded = np.pad(layers.finished, 1)
+    row, column = position[0] + 1, position[1] + 1
+    sides = padded[row - 1, column], padded[row + 1, column], padded[row, column - 1], padded[row, column + 1]
+    above, below, left, right = (int(side) for side in sides)
+    return above, below, left, right

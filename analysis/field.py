@@ -6,7 +6,7 @@ Owns the way from a store to ranges and colours. Never holds more of a frame tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ import dask.array as da
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import clusters, colour
-from analysis.blocks import Scale, extent_of_block, on_block, paint_block, value_of
-from analysis.picture import Picture
+from analysis import clusters, colour, scales
+from analysis.blocks import Layers, count_shard, extent_of_shard, on_shard, paint_shard, value_of
+from analysis.picture import Picture, Shade
+from analysis.scales import Scale
 from analysis.totals import dimensions
 from hpc.reading import Reader
 from kernels.errors import RequestError
@@ -28,39 +29,35 @@ COMPONENTS = ("frame", "component", "y", "x")
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of a picture, nothing computed yet.
+    """One frame of a picture, nothing computed yet."""
 
-    `operands` are Dask arrays by name, each (rows, columns), (rows, 1) or (1, columns), in chunks of one shard, the
-    first of them (rows, columns); `scalars` the parameters of this frame and `t`; `finished` one flag a shard.
-    """
+    layers: Layers
 
-    formula: Formula
-    operands: Mapping[str, Any]
-    scalars: Mapping[str, float]
-    finished: NDArray[np.bool_]
-
-    def extent(self) -> Any:
+    def extent(self, *, positive: bool = False) -> Any:
         """Lowest and highest finite value of each shard: float64 (shard rows, shard columns, 2); NaN: it has none."""
-        one_each = tuple((1,) * count for count in self.finished.shape)
-        return self._over_shards(extent_of_block, (*one_each, (2,)), np.dtype(np.float64))
+        return self._over_shards(extent_of_shard, self._one_each(2), np.float64, positive=positive)
 
-    def painted(self, scale: Scale) -> Any:
+    def counts(self, low: float, high: float) -> Any:
+        """How many finite values lie in each bin of `scales`: int64 (bins,)."""
+        counts = self._over_shards(count_shard, self._one_each(scales.NUM_BINS), np.int64, low=low, high=high)
+        return counts.sum(axis=(0, 1))
+
+    def painted(self, scale: Scale, shade: Shade | None = None) -> Any:
         """The picture: uint8 (rows, columns, 3), unfinished shards in flat grey."""
-        row_chunks, column_chunks = next(iter(self.operands.values())).chunks
-        return self._over_shards(paint_block, (row_chunks, column_chunks, (3,)), np.dtype(np.uint8), scale=scale)
+        sizes = zip(self.layers.shape, self.layers.shard, strict=True)
+        chunks = da.core.normalize_chunks([shard for _, shard in sizes], self.layers.shape)
+        return self._over_shards(paint_shard, (*chunks, (3,)), np.uint8, scale=scale, shade=shade)
 
-    def _over_shards(self, function: Callable[..., Any], chunks: Any, dtype: np.dtype[Any], **options: Any) -> Any:
+    def _one_each(self, size: int) -> Any:
+        return (*((1,) * count for count in self.layers.finished.shape), (size,))
+
+    def _over_shards(self, function: Callable[..., Any], chunks: Any, dtype: Any, **options: Any) -> Any:
         return da.map_blocks(
-            on_block,
-            *self.operands.values(),
+            on_shard,
             function=function,
-            names=tuple(self.operands),
-            formula=self.formula,
-            scalars=dict(self.scalars),
-            finished=self.finished,
+            layers=self.layers,
             dtype=dtype,
             chunks=chunks,
-            new_axis=2,
             meta=np.empty((0, 0, 0), dtype),
             **options,
         )
@@ -94,26 +91,33 @@ class Field:
         # Read the formulas
         names = {*self._sources, *self._parameters, *self._coordinates, "t"}
         self.formula = parse(picture.value, names=names, key="picture.value")
+        self._heights = None
+        if picture.light is not None:
+            text = picture.light.value
+            self._heights = self.formula if text is None else parse(text, names=names, key="picture.shade.value")
         self._bounds: tuple[Formula, ...] = ()
         if not isinstance(picture.range, str):
             bounds = (str(bound) for bound in picture.range)
             self._bounds = tuple(parse(bound, names={*self._parameters, "t"}, key="picture.range") for bound in bounds)
 
-        # All that one formula uses lies on one grid
-        used = [name for name in sorted(self.formula.names) if name in self._sources]
+        # All that the formulas use lies on one grid
+        formulas = [formula for formula in (self.formula, self._heights) if formula is not None]
+        named = frozenset().union(*(formula.names for formula in formulas))
+        used = [name for name in sorted(named) if name in self._sources]
         self._used = used or sorted(self._sources)[:1]
         first, *others = (reader.array(self._sources[name][0]) for name in self._used)
-        self.shape = first.shape[-2:]
-        self.shard = (first.shards or first.chunks)[-2:]
+        self.shape = _pair(first.shape)
+        self.shard = _pair(first.shards or first.chunks)
         for other in others:
-            if other.shape[-2:] != self.shape or (other.shards or other.chunks)[-2:] != self.shard:
+            if (_pair(other.shape), _pair(other.shards or other.chunks)) != (self.shape, self.shard):
                 raise RequestError(f"picture.value: {picture.value!r} mixes arrays of different sizes")
         self.num_stored = first.shape[0]
         self.num_frames = picture.frames or self.num_stored
         finished = [reader.finished(self._sources[name][0]) for name in self._used]
         grid = (self.num_stored, *finished[0].shape[-2:])
         self._finished = np.logical_and.reduce([flags.reshape(grid) for flags in finished])
-        value_of(self.formula, {name: np.zeros(1) for name in self.formula.names})
+        for formula in formulas:
+            value_of(formula, {name: np.zeros(1) for name in formula.names})
 
     def checked(self, t: int) -> int:
         """`t` where it is a frame of the picture. Raises RequestError where it is none."""
@@ -137,13 +141,23 @@ class Field:
     def frame(self, t: int) -> Frame:
         """Picture frame `t`, lazily."""
         index = self.stored_index(t)
-        operands = {name: self._map(name, index) for name in self._used}
-        if "x" in self.formula.names:
-            operands["x"] = da.from_array(self.coordinates("x", t)[None, :], chunks=(1, self.shard[1]))
-        if "y" in self.formula.names:
-            operands["y"] = da.from_array(self.coordinates("y", t)[:, None], chunks=(self.shard[0], 1))
-        scalars = {name: value for name, value in self._scalars(t).items() if name in self.formula.names}
-        return Frame(self.formula, operands, scalars, self._finished[index])
+        sources = {name: self._sources[name] for name in self._used}
+        maps = {
+            name: (self.reader.array(source), self._index(source, index, k)) for name, (source, k) in sources.items()
+        }
+        return Frame(
+            Layers(
+                value=self.formula,
+                heights=self._heights,
+                maps=maps,
+                x=self.coordinates("x", t),
+                y=self.coordinates("y", t),
+                scalars=self._scalars(t),
+                finished=self._finished[index],
+                shape=self.shape,
+                shard=self.shard,
+            )
+        )
 
     def range(self, frames: Iterable[int], client: Any = None) -> tuple[float, float]:
         """The lowest and highest value over all of these picture frames, or what formulas of the settings say of the first.
@@ -151,36 +165,67 @@ class Field:
         (0, 1) where there is no finite value. `client` is of `clusters.connect`.
         """
         frames = list(frames)
+        is_log = self.picture.scale == "log"
         if self._bounds:
-            low, high = (float(np.real(value_of(bound, self._scalars(frames[0])))) for bound in self._bounds)
+            low, high = self._stated_range(frames[0])
             if not (math.isfinite(low) and math.isfinite(high) and low <= high):
                 raise RequestError(
                     f"picture.range: [{low}, {high}] at t = {frames[0]} is no range; write the lower number first"
                 )
+            if is_log and low <= 0:
+                raise RequestError(f"picture.range: [{low}, {high}] at t = {frames[0]}; scale = 'log' begins above 0")
             return low, high
-        low, high = self.extent(frames, client)
-        return (0.0, 1.0) if math.isnan(low) else (low, high)
+        low, high = self.extent(frames, client, positive=is_log)
+        return (0.1 if is_log else 0.0, 1.0) if math.isnan(low) else (low, high)
 
-    def extent(self, frames: Iterable[int], client: Any = None) -> tuple[float, float]:
-        """The lowest and highest finite value of the finished shards of these picture frames; NaN where there is none."""
+    def extent(self, frames: Iterable[int], client: Any = None, *, positive: bool = False) -> tuple[float, float]:
+        """The lowest and highest finite value of the finished shards of these picture frames; NaN where there is none.
+
+        Of the values above 0 alone where `positive`.
+        """
         low, high = math.inf, -math.inf
         for t in frames:
-            extents = clusters.compute(client, self.frame(t).extent())
+            extents = clusters.compute(client, self.frame(t).extent(positive=positive))
             finite = extents[np.isfinite(extents)]
             low, high = min(low, finite.min(initial=math.inf)), max(high, finite.max(initial=-math.inf))
         return (float(low), float(high)) if low <= high else (math.nan, math.nan)
 
     def scale(self, frames: Iterable[int], client: Any = None) -> Scale:
-        """The colours of these picture frames, with one range for all of them."""
-        low, high = self.range(frames, client)
-        return Scale(colour.table(self.picture.colormap), low, high, colour.colour(self.picture.background))
+        """The colours of these picture frames, with one range, and one histogram, for all of them."""
+        frames = list(frames)
+        picture = self.picture
+        low, high = (0.0, picture.cycle) if picture.cycle else self.range(frames, client)
+        ranks = None
+        if picture.scale == "histogram":
+            counts = np.zeros(scales.NUM_BINS, np.int64)
+            for t in frames:
+                counts += clusters.compute(client, self.frame(t).counts(low, high))
+            ranks = scales.ranks(counts)
+        colours, background = colour.table(picture.colormap), colour.colour(picture.background)
+        return Scale(colours, low, high, background, picture.scale, picture.cycle, ranks)
 
-    def _map(self, name: str, index: int) -> Any:
-        source, component = self._sources[name]
-        array = self.reader.array(source)
-        lazy = da.from_zarr(array, chunks=array.shards or array.chunks)
-        return lazy[index] if array.ndim == len(MAP) else lazy[index, component]
+    def common_scale(self, client: Any = None) -> Scale | None:
+        """The colours of all frames of the picture where they share one range; None where each has its own."""
+        frames = range(self.num_frames)
+        if self.picture.range == "frame":
+            return None
+        if self._bounds and len({self._stated_range(t) for t in frames}) > 1:
+            return None
+        return self.scale(frames, client)
+
+    def _stated_range(self, t: int) -> tuple[float, float]:
+        low, high = (float(np.real(value_of(bound, self._scalars(t)))) for bound in self._bounds)
+        return low, high
+
+    def _index(self, source: str, index: int, component: int) -> tuple[int, ...]:
+        """Where a map lies in its array: the indices of its leading dimensions."""
+        return (index,) if self.reader.array(source).ndim == len(MAP) else (index, component)
 
     def _scalars(self, t: int) -> dict[str, float]:
         index = self.stored_index(t)
         return {"t": float(t)} | {name: float(values[index]) for name, values in self._parameters.items()}
+
+
+def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """The last two sizes: rows and columns."""
+    return sizes[-2], sizes[-1]

@@ -41,7 +41,7 @@ def image(
     with replacing(out) as temporary:
         log_unfinished(field, [frame])
         scale = field.scale([frame], client)
-        painted = field.frame(frame).painted(scale)
+        painted = field.frame(frame).painted(scale, settings.light)
         if settings.axes:
             drawn = figures.figure(field, frame, scale, client)
             png.write(temporary, drawn.shape[1], drawn.shape[0], [drawn], text)

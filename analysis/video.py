@@ -58,13 +58,13 @@ def video(store: Path, out: Path, *, picture: Mapping[str, Any] | None = None, c
 def _drawn(field: Field, client: Any) -> Iterator[NDArray[np.uint8]]:
     """Every picture frame, uint8 (rows, columns, 3)."""
     frames = range(field.num_frames)
-    common = field.scale(frames, client) if field.picture.range == "auto" else None
+    common = field.common_scale(client)
     for t in frames:
         scale = common or field.scale([t], client)
         if field.picture.axes:
             yield figures.figure(field, t, scale, client)
         else:
-            yield clusters.compute(client, field.frame(t).painted(scale))
+            yield clusters.compute(client, field.frame(t).painted(scale, field.picture.light))
 
 
 def _encode(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.sections import Number, Picture
+from jobs.sections import Number, Picture, Shade
 from kernels.errors import RequestError
 from kernels.expression import Formula, evaluate, parse
 
@@ -84,7 +84,12 @@ def pixel_parameter(key: str, number: Number) -> Parameter:
 def check_picture(picture: Picture, *, arrays: Iterable[str], parameters: Iterable[str]) -> None:
     """Look at the formulas of `[picture]`: over arrays, coordinates, parameters of the frame and t."""
     of_frame = {"t", *parameters}
-    parse(picture.value, names={"x", "y", *arrays, *of_frame}, key="picture.value")
+    of_pixel = {"x", "y", *arrays, *of_frame}
+    parse(picture.value, names=of_pixel, key="picture.value")
+    if isinstance(picture.shade, Shade) and picture.shade.value is not None:
+        parse(picture.shade.value, names=of_pixel, key="picture.shade.value")
+    if picture.cycle and picture.scale != "linear":
+        raise RequestError(f"picture.cycle: goes with scale = 'linear' alone; for {picture.scale} colours leave it out")
     for index, bound in enumerate(picture.range if isinstance(picture.range, tuple) else ()):
         if isinstance(bound, str):
             parse(bound, names=of_frame, key=f"picture.range[{index}]")

@@ -59,6 +59,15 @@ class RunSection(Section, frozen=True, kw_only=True):
     chunk: tuple[Size, Size] | None = None
 
 
+class Shade(Section, frozen=True, kw_only=True):
+    """Light on a picture: where it comes from in degrees, the slope, and the formula of the heights (the picture's own)."""
+
+    azimuth: float = 315.0
+    elevation: Annotated[float, msgspec.Meta(gt=0, le=90)] = 45.0
+    height: float = 1.0
+    value: str | None = None
+
+
 class Picture(Section, frozen=True, kw_only=True):
     """How a finished store is drawn; written to the store, so that analysis reads nothing else."""
 
@@ -69,6 +78,9 @@ class Picture(Section, frozen=True, kw_only=True):
     background: str = "black"
     axes: bool = False
     fps: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    scale: Literal["linear", "log", "histogram"] = "linear"
+    cycle: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    shade: Shade | bool = False
 
 
 class Check(Section, frozen=True, kw_only=True):
