@@ -62,14 +62,17 @@ class BoundaryStage:
 
     def memory_bytes(self, unit: int) -> int:
         """Starting values and numbers of the pixels, what the kernel returns, and two shard buffers an array."""
-        formulas = self.formulas
-        lanes = sum(given.kind == "lane" for given in formulas.given)
-        values = 16 * (3 + lanes + 2 * len(formulas.start)) + 8 * (
-            2 * len(formulas.start) + len(formulas.map.constants)
-        )
-        results = 16 + 16 * len(formulas.start)
+        formulas, num_states = self.formulas, len(self.formulas.start)
+        used = frozenset[str]().union(*(update.names for update in formulas.map.updates))
+        uses_old = any(f"{name}_old" in used for name in formulas.map.states)
+        given = 1 + sum(one.kind == "lane" for one in formulas.given)
+        inputs = num_states * (1 + uses_old) + sum(one.kind == "lane" for one in formulas.map.constants)
+        ends = 1 + 2 * num_states * ("final" in self.problem.outputs)
+
+        # Complex numbers as given, the same as real parts, and what the kernel returns
+        values = 16 * given + 32 * inputs + 16 * ends
         stored = sum(np.dtype(array.dtype).itemsize * math.prod(array.shard[1:]) for array in self.arrays)
-        return self.tile(unit).num_pixels * (values + 2 * results) + 2 * stored
+        return self.tile(unit).num_pixels * values + 2 * stored
 
     def start(self, unit: int, backend: Backend, finished: Finished) -> Run:
         """Begin the unit's pixels on a back end."""

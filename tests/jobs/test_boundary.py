@@ -13,9 +13,11 @@ from jobs.boundary_given import over_pixels
 from jobs.boundary_stage import BoundaryStage
 from jobs.reading import merge
 from jobs.view import window
+from kernels import iterate
+from kernels.backends.host import HostBackend
 from kernels.expression import evaluate
 
-from .conftest import compute
+from .conftest import Done, compute, run_unit
 
 Sections = dict[str, Any]
 
@@ -230,6 +232,23 @@ def test_constants_go_where_they_are_cheapest() -> None:
     assert {(one.name, one.kind, one.value) for one in baked} == {("a", "baked", 1.4), ("b", "baked", 0.3)}
 
 
+@pytest.mark.parametrize("name", ["mandelbrot", "secant", "henon"])
+@pytest.mark.parametrize("outputs", [["iterations"], ["iterations", "smooth", "final"]])
+def test_memory_is_what_is_said(name: str, outputs: list[str]) -> None:
+    """Enough, and not many times too much: the ranks of a host are counted by it."""
+    import tracemalloc
+
+    size: Sections = {"view": {"resolution": [300, 300]}, "stop": {"max_iterations": 20}, "outputs": outputs}
+    stage = stage_of(make(SYSTEMS[name], size, {"run": {"shard": [300, 300]}}))
+    iterate.compile(stage.problem, HostBackend(threads=1))
+    tracemalloc.start()
+    run_unit(stage, 0, HostBackend(threads=1), Done())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    buffers = 2 * sum(8 for array in stage.arrays)
+    assert peak < stage.memory_bytes(0) < 4 * peak + buffers * 300 * 300
+
+
 def test_the_kernel_depends_on_no_frame() -> None:
     """One compile a job: other frames, views and limits give the same source."""
     digests = {
@@ -265,8 +284,6 @@ def test_real_and_complex(sections: Sections, numbers: str) -> None:
 
 def test_cardioid_and_disc_are_not_iterated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pixels of the two largest parts are known: nothing is iterated there, and periods are told."""
-    from kernels import iterate
-
     shapes = []
     start = iterate.Program.start
 
