@@ -58,7 +58,7 @@ class Interpreter:
         return self._run(self.stop_function, s, old, constant, uniform, k)[0]
 
     def _run(self, function: Function, s: Any, old: Any, constant: Any, uniform: Any, k: Any) -> list[Any]:
-        precision = np.result_type(*s).type
+        precision = np.result_type(*s, np.float32).type
 
         def leaf(operation: Operation) -> Any:
             match operation.name:
