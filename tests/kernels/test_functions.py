@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kernels.backends.compiler import load_library
+from kernels.backends.cuda import OPTIONS
 from kernels.expression import decimal_functions
 from kernels.expression.decimals import context
 
@@ -201,3 +202,51 @@ def test_subnormal_results_are_kept(widths):
     result = exponential(x)
     assert (result > 0).all()
     assert (result < np.finfo(dtype).tiny).any()
+
+
+CUDA_ENTRY = """
+extern "C" __global__ void on_{name}(long long num, const real *x, const real *y, real *result) {{
+    const long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+    if (i < num) result[i] = {call};
+}}
+"""
+
+
+def cuda_source(precision: str) -> str:
+    lines = [f"#define REAL {'double' if precision == 'float64' else 'float'}"]
+    lines += [f"#define REAL_BYTES {int(precision[5:]) // 8}", "#define LANES 1", "#define ARITHMETIC 0"]
+    calls = {name: f"{name}(x[i], y[i])" if name in BINARY else f"{name}(x[i])" for name in (*UNARY, *BINARY)}
+    entries = [CUDA_ENTRY.format(name=name, call=call) for name, call in calls.items()]
+    return "\n".join([*lines, '#include "functions.hpp"', *entries])
+
+
+@pytest.mark.parametrize("precision", LANES)
+def test_nvrtc_compiles_every_function(precision):
+    nvrtc = pytest.importorskip("cupy").cuda.nvrtc
+    program = nvrtc.createProgram(cuda_source(precision), "functions.cu", [], [])
+    try:
+        nvrtc.compileProgram(program, [*OPTIONS, "-arch=sm_80", "--ptxas-options=-v"])
+    except nvrtc.NVRTCError:
+        pytest.fail(nvrtc.getProgramLog(program))
+    frames = [line for line in nvrtc.getProgramLog(program).splitlines() if "stack frame" in line]
+    assert len(frames) >= len(UNARY) + len(BINARY)
+    assert all("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in line for line in frames)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", LANES)
+def test_gpu_gives_the_same_bits(precision):
+    import cupy
+
+    module = cupy.RawModule(code=cuda_source(precision), options=OPTIONS, backend="nvrtc")
+    host = compiled(precision, LANES[precision][-1])
+    for name in (*UNARY, *BINARY):
+        x = inputs(name, np.dtype(precision))
+        y = x[::-1].copy()
+        result = cupy.empty(x.shape, precision)
+        arguments = (np.int64(x.size), cupy.asarray(x), cupy.asarray(y), result)
+        module.get_function(f"on_{name}")(((x.size + 127) // 128,), (128,), arguments)
+        expected = host[name](x, y)
+        missing = np.isnan(expected)
+        np.testing.assert_array_equal(np.isnan(result.get()), missing)
+        assert np.where(missing, 0, result.get()).tobytes() == np.where(missing, 0, expected).tobytes()
