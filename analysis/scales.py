@@ -19,7 +19,7 @@ Kind = Literal["linear", "log", "histogram"]
 # Bins are the distances to the nearer end of the range, rounded to 13 significant bits: fine at both ends, where long tails
 # leave most values in a small part of the range, and exact for counts up to 8192
 _BITS_DROPPED = 23 - 12
-_SMALLEST_SHARE = 2.0**-20
+_SMALLEST_SHARE = 2.0**-32
 
 
 def _key(distance: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -95,6 +95,8 @@ def ranks(counts: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
 def value_at(scale: Scale, position: float) -> float:
     """The lowest value in the range at or above this position (0 to 1) of a histogram's colours: for its colour bar."""
     assert scale.ranks is not None
+    if position >= 1:
+        return scale.high
     first = int(np.searchsorted(scale.ranks, position))
     is_upper = first >= NUM_BINS // 2
     key = NUM_BINS - 1 - first if is_upper else first

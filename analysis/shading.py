@@ -16,6 +16,12 @@ Floats = NDArray[np.float64]
 LEVEL = 0.5
 """The light on level ground, which leaves colours as they are."""
 
+SHADOW = 0.3
+"""What is left of a colour where no light falls."""
+
+GLEAM = 0.6
+"""How much of what a colour lacks to white it gets where most light falls."""
+
 
 def light(heights: Floats, shade: Shade) -> Floats:
     """How much light falls on each pixel: 1/2 where it is level, 0 in full shadow, 1 at most.
@@ -39,13 +45,15 @@ def light(heights: Floats, shade: Shade) -> Floats:
 
 
 def blend(colours: NDArray[np.uint8], lit: Floats) -> NDArray[np.uint8]:
-    """The colours, uint8 (..., 3), under this light, shape (...): 1/2 leaves them, 0 darkens and 1 brightens most.
+    """The colours, uint8 (..., 3), under this light, shape (...): LEVEL leaves them, less darkens and more brightens.
 
-    Soft light: 2*l*c + (1 - 2*l)*c*c for colours c in [0, 1], which keeps black and white and their order.
+    Darker means multiplied, down to SHADOW; brighter means that of what is missing to white, up to GLEAM is added.
     """
     share = colours.astype(np.float32) / 255
-    twice = (2 * lit[..., np.newaxis]).astype(np.float32)
-    return np.rint(255 * (twice * share + (1 - twice) * share * share)).astype(np.uint8)
+    level = lit[..., np.newaxis].astype(np.float32)
+    share *= SHADOW + (1 - SHADOW) * np.minimum(level / LEVEL, 1)
+    share += (1 - share) * GLEAM * np.maximum(level - LEVEL, 0) / (1 - LEVEL)
+    return np.rint(255 * share).astype(np.uint8)
 
 
 def _slope(before: Floats, here: Floats, after: Floats) -> tuple[Floats, Floats]:

@@ -171,7 +171,7 @@ def test_axes_keep_whole_pixels(
     monkeypatch.setattr(figures, "SMALLEST_PX", least)
     monkeypatch.setattr(figures, "LARGEST_PX", most)
     path = store(arrays={"times": times}, parameters={"steps": STEPS})
-    drawn = pixels(image(path, path.with_suffix(".png"), picture={"axes": True}))
+    drawn = pixels(image(path, path.with_suffix(".png"), picture={"axes": True, "background": "white"}))
 
     # The inner pixels of the picture stand where the layout puts them, as they are
     plain = inferno(1000.0 - times[0])

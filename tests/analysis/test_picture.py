@@ -31,12 +31,29 @@ def test_overrides_come_before_the_store_and_the_store_before_the_defaults() -> 
         ({"value": 3}, r"picture: value"),
         ({"colormap": "infrno"}, r"inferno"),
         ({"background": "blak"}, r"black"),
+        ({"scale": "logarithm"}, r"picture: scale"),
+        ({"cycle": -1}, r"picture\.cycle: -1\.0 is not a positive number"),
+        ({"cycle": float("inf")}, r"picture\.cycle: inf"),
+        ({"cycle": 5, "scale": "log"}, r"picture\.cycle: goes with scale = 'linear' alone"),
+        ({"shade": 3}, r"picture: shade"),
+        ({"shade": {"azimut": 3}}, r"picture: shade: Object contains unknown field `azimut`"),
+        ({"shade": {"elevation": 0}}, r"picture: shade\.elevation"),
+        ({"shade": {"height": float("inf")}}, r"picture\.shade: azimuth and height are finite"),
     ],
 )
 def test_wrong_settings_are_one_line_that_names_the_key(overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message) as caught:
         picture.resolve(ATTRIBUTES, overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_light_is_off_on_or_described() -> None:
+    assert picture.resolve(ATTRIBUTES).light is None
+    assert picture.resolve(ATTRIBUTES, {"shade": True}).light == picture.Shade()
+    stored = {**ATTRIBUTES, "pictures": {**STORED, "shade": {"azimuth": 90, "elevation": 30}}}
+    assert picture.resolve(stored).light == picture.Shade(90, 30)
+    assert picture.resolve(stored, {"shade": {"azimuth": 10}}).light == picture.Shade(10, 30)
+    assert picture.resolve(stored, {"shade": False}).light is None
 
 
 def test_a_store_without_a_picture_asks_for_a_value() -> None:
