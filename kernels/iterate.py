@@ -63,8 +63,8 @@ class Program:
 
         `start` and `old` give the states and, where the map uses them, the states before; `lanes` and `uniforms` the constants
         of those kinds. The run's arrays: `iterations` int32, `outcome` uint8 (see OUTCOMES), `period` int32 (with which the
-        orbit of a pixel that never stops returns exactly to its end; 0 for none up to max_iterations), `final` float64
-        (states, rows, columns; a complex state is its real and its imaginary part), where the pixel stopped.
+        orbit of a pixel that never stops returns to its end, to half of the digits; 0 for none up to max_iterations),
+        `final` float64 (states, rows, columns; a complex state is its real and its imaginary part), where the pixel stopped.
         """
         states = [_part(start[name], part) for name, part in self._state_parts()]
         previous = [_part(old[name], part) for name, part in self._state_parts()] if self.lowered.old_states else []
@@ -118,6 +118,7 @@ def source(problem: Problem, lowered: Lowered) -> KernelSource:
             "USES_OLD": int(uses_old),
             "NUM_CONSTANTS": len(lowered.lanes),
             "NUM_UNIFORMS": len(lowered.uniforms),
+            "NUM_OPERATIONS": lowered.num_operations,
             "DETECT_CYCLES": int(problem.detect_cycles and not lowered.uses_k),
             "KEEP_FINAL": int(keep_final),
         },

@@ -2,8 +2,9 @@
 //
 // The rendered text in front of this file gives `update` and `stop` (kernels/expression/render.py). `iterations` is the index,
 // from 0, of the first update after which the test holds; a comparison with a number that is none counts as holding.
-// Set by the renderer: NUM_STATES, of which the last NUM_PASSENGERS have no part in the others; USES_OLD where an update needs the values before the last one; NUM_CONSTANTS, NUM_UNIFORMS;
-// DETECT_CYCLES, whether a state that returns exactly ends its pixel as one that never stops; KEEP_FINAL where outputs need the values at which a pixel stopped.
+// Set by the renderer: NUM_STATES, of which the last NUM_PASSENGERS have no part in the others; USES_OLD where an update needs
+// the values before the last one; NUM_CONSTANTS, NUM_UNIFORMS; DETECT_CYCLES, whether a state that returns exactly ends its
+// pixel as one that never stops; KEEP_FINAL where outputs need the values at which a pixel stopped.
 // A tile's inputs are the states, the old states where used, the constants; its parameters are the uniforms.
 #pragma once
 
@@ -37,16 +38,25 @@ DEVICE Mask iterate_once(Pixel<Lane> &pixel, const real *uniform, Lane k, Mask a
     return alive & negate(stop(pixel.state(), before, pixel.constant(), uniform, k));
 }
 
-// The shortest period, up to the limit, with which the chosen orbit returns exactly to where it is; 0 if it does not.
+// The shortest period, up to the limit, with which the chosen orbit returns to where it is, to half of its digits; 0 if it does
+// not. In all of its digits it may return only after several times that: rounding makes small cycles around the true one.
 DEVICE long long shortest_period(const Tile &tile, const real *uniform, const Pixel<Lane> &start, Mask chosen, Lane k) {
     if (!tile.output[PERIOD]) return 0;
+    const real half = REAL_BYTES == 8 ? real(1.5e-8) : real(3.5e-4);
+    Lane size = broadcast(half);
+    for (int n = 0; n < NUM_ORBIT_VALUES; ++n) {
+        const Lane x = start.value[orbit_value(n)];
+        size = size + select(less(x, broadcast(0)), -x, x);
+    }
     Pixel<Lane> orbit = start;
     for (long long period = 1; period <= tile.limit; ++period) {
         iterate_once(orbit, uniform, k, chosen);
-        Mask same = chosen;
-        for (int n = 0; n < NUM_ORBIT_VALUES; ++n)
-            same = same & equal(orbit.value[orbit_value(n)], start.value[orbit_value(n)]);
-        if (mask_bits(same)) return period;
+        Lane away = broadcast(0);
+        for (int n = 0; n < NUM_ORBIT_VALUES; ++n) {
+            const Lane x = orbit.value[orbit_value(n)] - start.value[orbit_value(n)];
+            away = away + select(less(x, broadcast(0)), -x, x);
+        }
+        if (mask_bits(chosen & less_equal(away, size * broadcast(half)))) return period;
     }
     return 0;
 }
@@ -64,5 +74,5 @@ DEVICE void record(const Tile &tile, long long index, const real *state, long lo
         // Which state of its cycle a pixel was found in depends on its neighbours, so it is not told.
         for (int s = 0; s < NUM_STATES; ++s)
             ((double *)tile.output[FINAL])[s * tile.num_pixels + index] =
-                DETECT_CYCLES && iterations == tile.limit ? double(not_a_number()) : double(state[s]);
+                DETECT_CYCLES && iterations == tile.limit ? double(not_a_number()) : canonical(state[s]);
 }
