@@ -20,7 +20,7 @@ SMALLEST_BOUND = 2.0
 
 def parameter(formulas: Formulas) -> str | None:
     """The name of c where the map is z**2 + c from z = 0 or z = c, until abs(z) > 2 or more; else None."""
-    (state, *others), (update, *_) = formulas.map.states, formulas.map.updates
+    (state, *others), (update, *_) = formulas.stated, formulas.map.updates
     if others or not formulas.map.complex or not isinstance(update.tree, Binary) or update.tree.operator != "+":
         return None
 

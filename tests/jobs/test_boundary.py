@@ -332,6 +332,16 @@ def test_periods_are_those_of_the_cycles() -> None:
         assert (arrays["outcome"] == 0).all()
 
 
+def test_rounding_makes_no_periods() -> None:
+    """In the cardioid and the disc orbits settle on small cycles of numbers; the true periods are 1 and 2."""
+    iterated: Sections = {"map": {"z": "z**2 + 1*pixel"}, "start": {"z": 0}, "outputs": ["period"]}
+    known = compute(model.plan(make({"outputs": ["period"]}, {"stop": {"max_iterations": 5000}})))["period"]
+    found = compute(model.plan(make(iterated, {"stop": {"max_iterations": 5000}})))["period"]
+    assert ((known == 1) == (found == 1)).all()
+    assert ((known == 2) == (found == 2)).all()
+    assert (known == 1).sum() > 50
+
+
 def test_not_a_number_counts_as_ended() -> None:
     """0/0 in the first update, and an overflow that the test cannot see."""
     division: Sections = {"map": {"z": "(z - pixel)/(z - pixel)"}, "start": {"z": "pixel"}}
