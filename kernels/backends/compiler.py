@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +20,8 @@ from kernels.backends.cache import cache_folder, check_private, one_process_at_a
 from kernels.errors import RequestError
 
 DEVICE_FOLDER = Path(__file__).parent.parent / "device"
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*"(\w+\.hpp)"', re.MULTILINE)
 
 # Never -ffast-math and its kin: linked into a library, they flush subnormals for the whole Python process.
 FLAGS = (
@@ -34,8 +38,11 @@ def find_compiler() -> tuple[str, ...]:
     """
     chosen = os.environ.get("CXX")
     if chosen:
-        command = shlex.split(chosen)
-        if shutil.which(command[0]) is None:
+        try:
+            command = shlex.split(chosen)
+        except ValueError:
+            command = []
+        if not command or shutil.which(command[0]) is None:
             raise RequestError(f"CXX={chosen}: no such compiler; set CXX to a C++ compiler or unset it")
         return tuple(command)
     for name in ("g++", "clang++"):
@@ -56,7 +63,14 @@ def describe_compiler() -> str:
 @functools.cache
 def target_macros() -> str:
     """Every macro predefined for this compiler and this CPU: names the instruction sets and the compiler's version."""
-    return _run([*find_compiler(), "-march=native", "-dM", "-E", "-x", "c++", os.devnull])
+    command = find_compiler()
+    try:
+        return _run([*command, "-march=native", "-dM", "-E", "-x", "c++", os.devnull])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1]
+        raise RequestError(
+            f"compiler {shlex.join(command)} does not work ({reason}); set CXX to one that does"
+        ) from None
 
 
 @functools.cache
@@ -71,11 +85,23 @@ def vector_bytes() -> int:
 
 
 def source_digest(rendered: str) -> str:
-    """Digest of rendered source with all files of `device/` that it may include; the same on every machine."""
+    """Digest of rendered source and of the files of `device/` that it includes; the same on every machine."""
     text = hashlib.sha256(rendered.encode())
-    for path in sorted(DEVICE_FOLDER.glob("*.hpp")):
-        text.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in sorted(_included(rendered)):
+        text.update(name.encode() + b"\0" + (DEVICE_FOLDER / name).read_bytes())
     return text.hexdigest()
+
+
+def _included(source: str) -> set[str]:
+    """Names of all files of `device/` that a source includes, through any number of others."""
+    found: set[str] = set()
+    waiting = set(INCLUDE.findall(source))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting |= set(INCLUDE.findall((DEVICE_FOLDER / name).read_text()))
+    return found
 
 
 @functools.cache
@@ -89,10 +115,18 @@ def load_library(rendered: str) -> ctypes.CDLL:
     name = hashlib.sha256(facts.encode()).hexdigest()[:32]
     folder = cache_folder()
     library = folder / f"{name}.so"
-    if not library.exists():
-        with one_process_at_a_time(folder, name):
-            if not library.exists():
-                _compile(rendered, library)
+    with contextlib.suppress(OSError):
+        return _open(library)
+
+    # It is not there, or was cut short by a crash.
+    with one_process_at_a_time(folder, name):
+        with contextlib.suppress(OSError):
+            return _open(library)
+        _compile(rendered, library)
+    return _open(library)
+
+
+def _open(library: Path) -> ctypes.CDLL:
     check_private(library)
     return ctypes.CDLL(str(library))
 
@@ -105,6 +139,8 @@ def _compile(rendered: str, library: Path) -> None:
         command = [*find_compiler(), "-march=native", *FLAGS, f"-I{DEVICE_FOLDER}", str(source), "-o", str(output)]
         _run(command)
         output.chmod(0o700)
+        with output.open("rb") as written:
+            os.fsync(written.fileno())
         output.replace(library)
 
 

@@ -1,12 +1,17 @@
 // The host's walk over a tile of a map: several vectors in turn hide the latency of one chain of operations; lanes that have
 // stopped are refilled together, every few updates, from pixels that lie side by side.
+// Set by the renderer: NUM_OPERATIONS, the real operations of one update and its test.
 #include "iterate.hpp"
 #include "queue.hpp"
 
 namespace {
 
 constexpr unsigned ALL = (1ull << LANES) - 1;
-constexpr int GROUPS = NUM_VALUES <= 4 ? 4 : NUM_VALUES <= 8 ? 2 : 1; // as many as registers hold
+// As many vectors as registers hold, and a few updates in a row, so that an update finds what the test before it computed; long
+// formulas keep the core busy without either, and would take the compiler seconds.
+constexpr bool SHORT = NUM_OPERATIONS <= 64;
+constexpr int GROUPS = !SHORT ? 1 : NUM_VALUES <= 4 ? 4 : NUM_VALUES <= 8 ? 2 : 1;
+constexpr int UNROLLED = SHORT ? 4 : 1;
 constexpr int BLOCKS_BETWEEN_LOOKS = 1024;
 constexpr long long LONGEST_CHUNK = 256;
 
@@ -14,7 +19,7 @@ struct alignas(64) Group {
     Pixel<Lane> pixel;
     Lane count; // updates survived
     Lane saved[NUM_ORBIT_VALUES];
-    long long index[LANES], first[LANES], saved_clock[LANES];
+    long long index[LANES], first[LANES];
     Mask alive;
     unsigned live; // bits of lanes that have a pixel
 };
@@ -93,9 +98,9 @@ void walk(const real *uniform, Walker &w, long long num_updates) {
     Mask alive[GROUPS];
     for (int g = 0; g < GROUPS; ++g)
         pixel[g] = w.group[g].pixel, count[g] = w.group[g].count, alive[g] = w.group[g].alive;
-#pragma GCC unroll 4
+#pragma GCC unroll UNROLLED
     for (long long n = 0; n < num_updates; ++n)
-#pragma GCC unroll 4
+#pragma GCC unroll GROUPS
         for (int g = 0; g < GROUPS; ++g) {
             alive[g] = iterate_once(pixel[g], uniform, count[g], alive[g]);
             count[g] = select(alive[g], count[g] + 1, count[g]);

@@ -249,3 +249,6 @@ DEVICE real not_a_number() {
     return real(__builtin_nan(""));
 #endif
 }
+
+// The sign and payload of a number that is none differ between instructions, but stores are equal byte for byte.
+DEVICE double canonical(double x) { return x == x ? x : double(not_a_number()); }

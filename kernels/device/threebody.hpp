@@ -110,16 +110,16 @@ DEVICE void record_end(const Tile &tile, long long pixel, long long state, real 
 // What is taken where the pixel stopped.
 DEVICE void record_final(const Tile &tile, long long pixel, const Twins<real> &twins) {
     if (tile.output[SEPARATION])
-        ((double *)tile.output[SEPARATION])[pixel] = square_root(double(separation_squared(twins)));
+        ((double *)tile.output[SEPARATION])[pixel] = canonical(square_root(double(separation_squared(twins))));
     if (tile.output[ENERGY_ERROR]) {
         Twins<real> start;
         load_pixel(tile, pixel, start);
         const double first = energy(tile, pixel, start.original);
         const double error = (energy(tile, pixel, twins.original) - first) / first;
-        ((double *)tile.output[ENERGY_ERROR])[pixel] = error < 0 ? -error : error;
+        ((double *)tile.output[ENERGY_ERROR])[pixel] = canonical(error < 0 ? -error : error);
     }
     if (tile.output[FINAL])
         for (int k = 0; k < 18; ++k)
             ((double *)tile.output[FINAL])[k * tile.num_pixels + pixel] =
-                k < 9 ? twins.original.position[k / 3][k % 3] : twins.original.velocity[k / 3 - 3][k % 3];
+                canonical(k < 9 ? twins.original.position[k / 3][k % 3] : twins.original.velocity[k / 3 - 3][k % 3]);
 }

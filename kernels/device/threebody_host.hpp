@@ -8,7 +8,6 @@
 
 namespace {
 
-constexpr unsigned ALL = LANES == 32 ? ~0u : (1u << LANES) - 1;
 constexpr long long STEPS_BETWEEN_LOOKS = 4096; // a tenth of a millisecond
 constexpr int ENDS_BETWEEN_LOOKS = 256;         // where pixels end at once
 

@@ -91,9 +91,10 @@ def test_no_compiler_says_what_to_install(monkeypatch, tmp_path):
     compiler.find_compiler.cache_clear()
     with pytest.raises(RequestError, match=r"install g\+\+"):
         compiler.find_compiler()
-    monkeypatch.setenv("CXX", "no-such-compiler -x")
-    with pytest.raises(RequestError, match="CXX=no-such-compiler"):
-        compiler.find_compiler()
+    for command in ("no-such-compiler -x", " ", "'"):
+        monkeypatch.setenv("CXX", command)
+        with pytest.raises(RequestError, match="CXX="):
+            compiler.find_compiler()
     compiler.find_compiler.cache_clear()
 
 
@@ -128,9 +129,36 @@ def test_a_library_that_others_can_write_is_refused(threebody_run, threebody_pla
     compiler.load_library.cache_clear()
 
 
+def test_a_library_cut_short_is_compiled_again(threebody_run, threebody_plane, tmp_path, monkeypatch):
+    for folder in ("whole", "short"):
+        monkeypatch.setenv("HORSESHOE_CACHE", str(tmp_path / folder))
+        for name in (path.name for path in (tmp_path / "whole").glob("*.so")):
+            (cache_folder() / name).touch(0o700)
+        compiler.load_library.cache_clear()
+        threebody_run(HostBackend(1), threebody_plane(2), steps=10)
+    (library,) = (tmp_path / "short").glob("*.so")
+    assert library.stat().st_size > 1000
+
+
+def test_a_compiler_that_fails_is_one_line(monkeypatch):
+    monkeypatch.setenv("CXX", "/bin/false")
+    for function in (compiler.find_compiler, compiler.target_macros, compiler.vector_bytes):
+        function.cache_clear()
+    with pytest.raises(RequestError, match="set CXX"):
+        vector_width()
+    for function in (compiler.find_compiler, compiler.target_macros, compiler.vector_bytes):
+        function.cache_clear()
+
+
+def test_digest_follows_the_files_that_are_included():
+    included = compiler._included('#include "threebody_host.hpp"\n')
+    assert {"threebody_host.hpp", "threebody.hpp", "queue.hpp"} <= included
+    assert "iterate.hpp" not in included
+
+
 def test_a_source_that_does_not_compile_shows_the_compiler():
-    with pytest.raises(RuntimeError, match="no_such_file"):
-        compiler.load_library('#include "no_such_file.hpp"\n')
+    with pytest.raises(RuntimeError, match="language"):
+        compiler.load_library("no such language\n")
 
 
 @pytest.mark.parametrize("precision", threebody.PRECISIONS)

@@ -185,3 +185,12 @@ def test_single_precision_is_the_same_on_every_vector(threebody_run, threebody_p
     )
     for name in threebody.OUTPUTS:
         np.testing.assert_array_equal(scalar[name], vector[name])
+
+
+def test_a_number_that_is_none_has_the_same_bits_everywhere(threebody_run, threebody_single):
+    start = threebody_single([0, 0, 0])
+    problem = Problem(early_stop=False, outputs=("separation", "energy_error", "final"))
+    results = [threebody_run(HostBackend(1, lanes), start, problem, steps=9) for lanes in (1, 4, 8)]
+    for name in problem.outputs:
+        assert len({arrays[name].tobytes() for arrays in results}) == 1
+    assert np.isnan(results[0]["final"]).any()
