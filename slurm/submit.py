@@ -12,7 +12,10 @@ from kernels.errors import RequestError
 
 
 def submit(script: str) -> str:
-    """Send a script to SLURM and return the job's number; RequestError where sbatch is missing or refuses."""
+    """Send a script to SLURM from this folder and return the job's number.
+
+    Raises RequestError where sbatch is missing or refuses.
+    """
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise RequestError("sbatch: not found; submit from a machine of the cluster, or look at --dry-run")

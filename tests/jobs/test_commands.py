@@ -131,7 +131,7 @@ def test_submit_prints_or_sends_the_script(
     code, script, err = command_line(*arguments, "--dry-run")
     assert (code, err) == (0, "")
     assert "#SBATCH --nodes=2\n" in script
-    assert "-m jobs run three-body --set 'view.resolution=[9, 9]'\n" in script
+    assert "-m jobs run three-body --set 'view.resolution=[9, 9]' &\n" in script
 
     # A stand-in for sbatch keeps what it is sent.
     sbatch = tmp_path / "bin" / "sbatch"

@@ -1,0 +1,50 @@
+#!/bin/bash
+#SBATCH --job-name=three-body
+#SBATCH --nodes=4
+#SBATCH --ntasks=8
+#SBATCH --ntasks-per-node=2
+#SBATCH --cpus-per-task=16
+#SBATCH --mem=7680M
+#SBATCH --time=2:20:00
+#SBATCH --partition=main
+#SBATCH --account=physics
+#SBATCH --exclusive
+#SBATCH --output=three-body-%j.log
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@62
+#SBATCH --requeue
+
+module load gcc
+
+# A rank has the threads it makes itself; kernels are compiled once a node, into its scratch.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+export HORSESHOE_CACHE="${HORSESHOE_CACHE:-${SLURM_TMPDIR:-/tmp}/horseshoe-$UID}"
+
+# An array's jobs have a number of their own. Older SLURMs do not tell a job when it ends.
+job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}"
+job="${job:-$SLURM_JOB_ID}"
+end="$(SLURM_TIME_FORMAT=standard squeue --noheader --jobs="$job" --format=%e)"
+[[ "$end" != 2*T* ]] || export SLURM_JOB_END_TIME="$(date --date="$end" +%s)"
+
+finished() { cat three-body.zarr/ledger/*.jsonl 2> /dev/null | wc -l; }
+before="$(finished)"
+
+# The warning reaches this shell; srun and mpiexec pass it on to every rank.
+launcher=
+trap '[ -z "$launcher" ] || kill -USR1 "$launcher"' USR1 TERM
+'/opt/horse shoe/bin/mpiexec' -n 8 -ppn 2 '/opt/horse shoe/bin/python' -m jobs run three-body --set 'bodies.mass=[10, 20, "$t"]' &
+launcher=$!
+while kill -0 "$launcher" 2> /dev/null; do wait "$launcher"; done
+wait "$launcher"
+code=$?
+[ "$code" -eq 75 ] || exit "$code"
+
+# 75: stopped early. Go on from the queue, where this start has brought the job on.
+if [ "$(finished)" -le "$before" ]; then
+    echo "horseshoe: stopped before a unit was finished; not queued again" >&2
+elif [ "${SLURM_RESTART_COUNT:-0}" -ge 10 ]; then
+    echo "horseshoe: stopped after 10 restarts; not queued again" >&2
+else
+    scontrol requeue "$job"
+fi
+exit 75
