@@ -40,7 +40,8 @@ def test_list(command_line: CommandLine) -> None:
     code, out, err = command_line("list")
     assert (code, err) == (0, "")
     assert "three-body-yz  " in out
-    assert len(command_line("list", "sweep")[1].splitlines()) == 3
+    assert len(command_line("list", "three-body-*-sweep")[1].splitlines()) == 3
+    assert len(command_line("list", "body-gravity")[1].splitlines()) == 1
     assert [line.split()[0] for line in command_line("list", "three-body-y*")[1].splitlines()] == ["three-body-yz"]
     assert command_line("list", "nothing-like-it")[1] == ""
 
