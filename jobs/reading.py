@@ -18,6 +18,8 @@ GALLERY = Path(__file__).parent / "gallery"
 MAX_JOB_BYTES = 1 << 20
 MAX_DEPTH = 16
 KEY_PART = re.compile(r"[A-Za-z0-9_-]+")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that no text of a job has; a new line and a tab are not among them."""
 
 Tree = dict[str, Any]
 
@@ -49,7 +51,7 @@ def read(path: Path) -> Tree:
         raise RequestError(f"{path}: larger than the limit of {MAX_JOB_BYTES} bytes for a job file")
     try:
         return tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # Also of whole numbers with more digits than Python reads
         raise RequestError(f"{path}: not a TOML file: {one_line(error)}") from None
     except (RecursionError, MemoryError):
         raise RequestError(f"{path}: nested deeper than {MAX_DEPTH} levels") from None
@@ -74,7 +76,7 @@ def toml_value(text: str) -> Any:
     """One TOML value, or the text itself where it is none."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError, MemoryError):
+    except (ValueError, RecursionError, MemoryError):
         return text
     return parsed["value"] if parsed.keys() == {"value"} else text
 
@@ -90,7 +92,10 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
 
 
 def cleaned(tree: Tree) -> Tree:
-    """The tree with its strings stripped; RequestError for numbers that are not finite and for deep nesting."""
+    """The tree with its strings stripped.
+
+    Raises RequestError for numbers that 64 bits do not hold, for control characters and for deep nesting.
+    """
     return {key: _clean(value, key, 1) for key, value in tree.items()}
 
 
@@ -103,6 +108,10 @@ def _clean(value: Any, key: str, depth: int) -> Any:
         return [_clean(entry, f"{key}[{index}]", depth + 1) for index, entry in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         raise RequestError(f"{key}: {value} is not a finite number")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise RequestError(f"{key}: too large for a number of 64 bits; write it with a point or an exponent")
+    if isinstance(value, str) and (found := CONTROL.search(value)):
+        raise RequestError(f"{key}: has the control character {found[0]!r}; leave it out")
     return value.strip() if isinstance(value, str) else value
 
 
