@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import importlib
 import re
+import time
 from collections.abc import Iterator, Sequence
+from datetime import date
+from datetime import time as time_of_day
 from typing import Annotated, Any, Literal, Protocol, cast, get_args, get_origin
 
 import msgspec
 
-from hpc.options import RunOptions
+from hpc.options import RunOptions, parse_deadline
 from hpc.plan import Plan
 from jobs.reading import Tree, cleaned, locate, merge, nearest, one_line, read, read_overrides
 from jobs.sections import Check, Frames, Numerics, Picture, RunSection, Section, View
@@ -74,11 +77,32 @@ def from_tree(tree: Tree) -> Job:
     tree = merge(module.DEFAULTS, tree)
     if isinstance(tree.get("check"), dict):
         tree["check"] = [tree["check"]]
+    if isinstance(tree.get("run"), dict) and "deadline" in tree["run"]:
+        tree["run"]["deadline"] = _deadline_text(tree["run"]["deadline"])
     try:
         job = msgspec.convert(tree, module.MODEL)
     except msgspec.ValidationError as error:
         raise RequestError(_explain(str(error), module.MODEL)) from None
-    return module.resolve(job)
+    if "\n" in job.title:
+        raise RequestError("title: has several lines; the others belong to description")
+    if job.run.deadline is not None:
+        parse_deadline(job.run.deadline, time.time())
+    job = module.resolve(job)
+
+    # A kind that has nothing to choose from leaves `auto`; identity is of what is computed.
+    if job.numerics.precision == "auto":
+        numerics = msgspec.structs.replace(job.numerics, precision="float64")
+        job = msgspec.structs.replace(job, numerics=numerics)
+    return job
+
+
+def _deadline_text(value: Any) -> Any:
+    """A deadline given as seconds or as a time of TOML, as the text that `RunOptions` explains."""
+    if isinstance(value, date | time_of_day):
+        return value.isoformat()
+    if isinstance(value, float):
+        return f"{value:f}"
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def kind_of(name: object) -> Kind:

@@ -14,6 +14,7 @@ Number = float | str
 
 Size = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 FrameCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Threads = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -50,7 +51,7 @@ class Numerics(Section, frozen=True, kw_only=True):
 class RunSection(Section, frozen=True, kw_only=True):
     """Where and how the work runs. `shard` and `chunk` are [rows, columns] and belong to the store's layout."""
 
-    threads: Size | None = None
+    threads: Threads | None = None
     device: Literal["auto", "host", "cuda"] = "auto"
     grace_s: Seconds = 10.0
     deadline: str | None = None
@@ -77,7 +78,7 @@ class Picture(Section, frozen=True, kw_only=True):
     range: Literal["auto", "frame"] | tuple[Number, Number] = "auto"
     background: str = "black"
     axes: bool = False
-    fps: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    fps: Annotated[float, msgspec.Meta(ge=0.001, le=1000)] = 30.0
     scale: Literal["linear", "log", "histogram"] = "linear"
     cycle: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     shade: Shade | bool = False

@@ -48,6 +48,21 @@ def test_a_file_of_the_user(tmp_path: Path) -> None:
         model.load("My Job.toml")
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("3600", "3600"),
+        ("90.5", "90.500000"),
+        ("'2h'", "2h"),
+        ("2026-08-01T18:00:00", "2026-08-01T18:00:00"),
+        ("2026-08-01 18:00:00Z", "2026-08-01T18:00:00+00:00"),
+        ("2026-08-01", "2026-08-01"),
+    ],
+)
+def test_a_deadline_is_a_duration_or_a_time(given: str, text: str) -> None:
+    assert model.load("three-body", [f"run.deadline={given}"]).run.deadline == text
+
+
 def test_one_check_may_stand_as_a_table(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('kind = "divergence"\n[check]\nquantity = "times.sum"\nvalue = 3\n')
     (check,) = model.load("a.toml").check
