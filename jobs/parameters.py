@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,17 +83,26 @@ def pixel_parameter(key: str, number: Number) -> Parameter:
 
 
 def check_picture(picture: Picture, *, arrays: Iterable[str], parameters: Iterable[str]) -> None:
-    """Look at the formulas of `[picture]`: over arrays, coordinates, parameters of the frame and t."""
+    """Refuse what analysis would refuse once the store is there; pixels are called `arrays`, numbers of the frame `parameters`.
+
+    Raises RequestError naming the key: settings as `analysis.picture.resolve` looks at them, unknown names, values that
+    are not real.
+    """
+    # It loads matplotlib, which a list of jobs does without.
+    from analysis.blocks import value_of
+    from analysis.picture import resolve
+
     of_frame = {"t", *parameters}
     of_pixel = {"x", "y", *arrays, *of_frame}
-    parse(picture.value, names=of_pixel, key="picture.value")
+    drawn = [parse(picture.value, names=of_pixel, key="picture.value")]
     if isinstance(picture.shade, Shade) and picture.shade.value is not None:
-        parse(picture.shade.value, names=of_pixel, key="picture.shade.value")
-    if picture.cycle and picture.scale != "linear":
-        raise RequestError(f"picture.cycle: goes with scale = 'linear' alone; for {picture.scale} colours leave it out")
+        drawn.append(parse(picture.shade.value, names=of_pixel, key="picture.shade.value"))
     for index, bound in enumerate(picture.range if isinstance(picture.range, tuple) else ()):
         if isinstance(bound, str):
-            parse(bound, names=of_frame, key=f"picture.range[{index}]")
+            drawn.append(parse(bound, names=of_frame, key=f"picture.range[{index}]"))
+    for formula in drawn:
+        value_of(formula, {name: np.zeros(1) for name in formula.names})
+    resolve({"pictures": msgspec.to_builtins(picture)})
 
 
 def _parameter(key: str, number: Number, names: frozenset[str]) -> Parameter:

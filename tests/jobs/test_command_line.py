@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -44,6 +46,14 @@ def test_list(command_line: CommandLine) -> None:
     assert len(command_line("list", "body-gravity")[1].splitlines()) == 1
     assert [line.split()[0] for line in command_line("list", "three-body-y*")[1].splitlines()] == ["three-body-yz"]
     assert command_line("list", "nothing-like-it")[1] == ""
+
+
+def test_list_loads_nothing_that_draws() -> None:
+    program = "import sys; from jobs import cli, model; cli.dispatch(['list']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    modules = done.stdout.splitlines()[-1]
+    assert "'jobs.model'" in modules
+    assert not [name for name in ("matplotlib", "dask", "mpi4py", "zarr") if f"'{name}'" in modules]
 
 
 def test_help_and_no_arguments(command_line: CommandLine) -> None:
