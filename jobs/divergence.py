@@ -15,6 +15,7 @@ from jobs.arrays import coordinate_arrays, frame_array, pixel_array
 from jobs.divergence_stage import DivergenceStage, Parameters, Setting
 from jobs.identity import attributes, identity
 from jobs.model import Job
+from jobs.moving import moving, view_values
 from jobs.parameters import check_picture, frame_parameter, pixel_parameter
 from jobs.sections import Number, Section
 from jobs.tiling import layout
@@ -28,8 +29,17 @@ Vector = tuple[Number, Number, Number]
 DEFAULTS: dict[str, Any] = {
     "outputs": ["times", "outcome"],
     "view": {"width": 40.0, "resolution": [1000, 1000]},
-    "picture": {"value": "steps - times", "colormap": "inferno"},
+    "picture": {"value": "", "colormap": "inferno"},
 }
+
+DRAWN_FIRST = {
+    "times": "steps - times",
+    "separation": "separation",
+    "energy_error": "energy_error",
+    "outcome": "outcome",
+    "final": "final_0",
+}
+"""What a picture shows that says nothing else: the formula of the first of these outputs that is there."""
 
 MAX_STEPS = 2**31 - 2
 """Counts are int32."""
@@ -53,7 +63,10 @@ class Twin(Section, frozen=True, kw_only=True):
 
 
 class Integrator(Section, frozen=True, kw_only=True):
-    """Method, time step and number of updates (formulas of t); whether a pixel stops where its copies are apart."""
+    """Method, time step and number of updates (formulas of t); whether a pixel stops where its copies are apart.
+
+    `steps` as a number is a whole one; the value of a formula is rounded down.
+    """
 
     method: Literal["euler"] = "euler"
     dt: Number = 0.001
@@ -87,19 +100,22 @@ def resolve(job: Job) -> Divergence:
     for parameter in setting.pixel_parameters():
         parameter.check(count)
     check_view(job.view, count)
-    check_picture(
-        job.picture, arrays=_drawable(job.outputs), parameters=[name for name, *_ in _frame_values(job, setting)]
-    )
+    value = job.picture.value or next(text for output, text in DRAWN_FIRST.items() if output in job.outputs)
+    picture = msgspec.structs.replace(job.picture, value=value)
+    parameters = [name for name, *_ in _frame_values(job, setting)] + [name for name, *_ in moving(job.view)]
+    check_picture(picture, arrays=_drawable(job.outputs), parameters=parameters)
     rows, columns = job.view.resolution[1], job.view.resolution[0]
     shard, chunk = layout(job.run, (rows, columns), count, int(setting.steps.max()))
     outputs = tuple(name for name in threebody.OUTPUTS if name in job.outputs)
     run = msgspec.structs.replace(job.run, shard=shard, chunk=chunk)
-    return msgspec.structs.replace(job, outputs=outputs, run=run)
+    return msgspec.structs.replace(job, outputs=outputs, run=run, picture=picture)
 
 
 def read_setting(job: Divergence) -> Setting:
     """Every number of the job as a constant, an array over frames, or a formula; RequestError names a bad key."""
     count = job.frames.count
+    if isinstance(job.integrator.steps, float) and not job.integrator.steps.is_integer():
+        raise RequestError(f"integrator.steps: {job.integrator.steps} is not a whole number")
     steps = frame_parameter("integrator.steps", job.integrator.steps).over_frames(count)
     distance = frame_parameter("twin.distance", job.twin.distance).over_frames(count)
     dt = frame_parameter("integrator.dt", job.integrator.dt).over_frames(count)
@@ -186,7 +202,8 @@ def _array(job: Divergence, name: str, setting: Setting) -> ArraySpec:
 
 def _constants(job: Divergence, setting: Setting) -> list[tuple[ArraySpec, Array]]:
     """Coordinates, and every parameter that has one value a frame."""
-    per_frame = [frame_array(*named) for named in _frame_values(job, setting)]
+    named = _frame_values(job, setting) + view_values(job.view, job.frames.count)
+    per_frame = [frame_array(*one) for one in named]
     return coordinate_arrays(job) + per_frame
 
 

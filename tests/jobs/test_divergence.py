@@ -23,6 +23,32 @@ def constants(job: model.Job) -> dict[str, np.ndarray[Any, Any]]:
     return {spec.name: np.asarray(values) for spec, values in model.plan(job).constants}
 
 
+@pytest.mark.parametrize(
+    ("outputs", "value"),
+    [
+        (["times", "outcome"], "steps - times"),
+        (["outcome"], "outcome"),
+        (["outcome", "separation"], "separation"),
+        (["final"], "final_0"),
+    ],
+)
+def test_a_picture_shows_what_is_there(outputs: list[str], value: str) -> None:
+    assert model.load("three-body", [f"outputs={outputs}"]).picture.value == value
+
+
+def test_a_view_that_moves_is_stored(make_job: MakeJob) -> None:
+    view = {"resolution": [8, 4], "center": [1, "t"], "width": "40/2**t", "rotation": "30*t"}
+    job = make_job(frames={"count": 3}, view=view, picture={"value": "times + rotation"})
+    found = constants(job)
+    assert found["rotation"].tolist() == [0, 30, 60]
+    assert found["center_v"].tolist() == [0, 1, 2]
+    assert found["width"].tolist() == [40, 20, 10]
+    assert found["height"].tolist() == [20, 10, 5]
+    assert "center_u" not in found
+    specs = {spec.name: spec.attributes for spec, _ in model.plan(job).constants}
+    assert specs["rotation"] == {"units": "degree", "long_name": "view.rotation"}
+
+
 def stage_of(job: model.Job) -> DivergenceStage:
     stage = model.plan(job).stages[0]
     assert isinstance(stage, DivergenceStage)
@@ -59,8 +85,8 @@ def test_constants_and_attributes(make_job: MakeJob) -> None:
     assert root["pictures"]["value"] == "steps - times"
 
 
-def test_steps_are_floored(make_job: MakeJob) -> None:
-    assert constants(make_job(integrator={"steps": 99.9}))["steps"].tolist() == [99]
+def test_formulas_of_steps_are_floored(make_job: MakeJob) -> None:
+    assert constants(make_job(integrator={"steps": "99.9"}))["steps"].tolist() == [99]
 
 
 def test_units_cover_every_pixel_once(make_job: MakeJob) -> None:
