@@ -9,8 +9,6 @@ import pytest
 from PIL import Image
 
 from analysis import png
-from analysis.files import replacing
-from kernels.errors import RequestError
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 300), (200, 3), (131, 77)])
@@ -52,28 +50,3 @@ def test_the_stream_is_sound_and_the_same_from_any_number_of_threads(
 def test_strips_that_do_not_fit_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="in a picture"):
         png.write(tmp_path / "a.png", 5, 5, [np.zeros(shape, np.uint8)], {})
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    out = tmp_path / "a.txt"
-    out.write_text("old")
-    with pytest.raises(FileNotFoundError), replacing(out) as temporary:
-        temporary.with_name("missing").replace(temporary)
-    assert out.read_text() == "old"
-    with replacing(out) as temporary:
-        temporary.write_text("new")
-        assert out.read_text() == "old"
-    assert out.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [out]
-
-
-def test_places_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for out, reason in [
-        (tmp_path, "is a folder"),
-        (tmp_path / "none" / "a.png", "make it first"),
-        (tmp_path / "file" / "a.png", "is not a folder"),
-        (tmp_path / ("n" * 300), "cannot be written"),
-    ]:
-        with pytest.raises(RequestError, match=reason), replacing(out):
-            pytest.fail("entered")
