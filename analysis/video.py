@@ -25,6 +25,12 @@ from kernels.errors import RequestError
 LARGEST_PX = 16384
 """H.264 takes no more on a side."""
 
+MOST_FRAMES = 100_000
+"""What a job may ask for; nearly an hour at 30 frames a second."""
+
+SLOWEST_FPS = 0.001
+"""Rates are fractions with denominators of at most 1001."""
+
 BT_709 = 1
 
 MP4 = {"crf": "16", "preset": "slow"}
@@ -45,6 +51,10 @@ def video(store: Path, out: Path, *, picture: Mapping[str, Any] | None = None, c
         raise RequestError(f"{out}: a video ends in .mp4 (H.264) or .mkv (lossless FFV1)")
     if max(field.shape) > LARGEST_PX:
         raise RequestError(f"{store}: {max(field.shape)} pixels on a side; a video has at most {LARGEST_PX}")
+    if field.num_frames > MOST_FRAMES:
+        raise RequestError(f"picture.frames: {field.num_frames}; a video has at most {MOST_FRAMES}")
+    if settings.fps < SLOWEST_FPS:
+        raise RequestError(f"picture.fps: {settings.fps}; a video has at least {SLOWEST_FPS} frames a second")
 
     frames = list(range(field.num_frames))
     comment = json.dumps(describe(reader.attributes, settings), sort_keys=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,23 @@ def test_what_cannot_be_encoded(store: Store, times: np.ndarray, monkeypatch: py
     path = store(arrays={"times": times}, parameters=STEPS)
     with pytest.raises(RequestError, match=r"a video ends in \.mp4"):
         video(path, path.with_suffix(".gif"))
+    for key, value in (("frames", 10**12), ("fps", 1e-5)):
+        with pytest.raises(RequestError, match=rf"^picture\.{key}: .*; a video has at (most|least)"):
+            video(path, path.with_suffix(".mp4"), picture={key: value})
     monkeypatch.setattr("analysis.video.LARGEST_PX", 50)
     with pytest.raises(RequestError, match=r"52 pixels on a side; a video has at most 50"):
         video(path, path.with_suffix(".mp4"))
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_disk_that_is_full_on_the_way(store: Store, times: np.ndarray, suffix: str) -> None:
+    path = store(arrays={"times": times}, parameters=STEPS)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limit[1]))
+    try:
+        with pytest.raises(RequestError, match=r"cannot be written \(File too large\)"):
+            video(path, path.with_suffix(suffix))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert list(path.parent.iterdir()) == [path]
