@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from analysis import colour, scales, shading
 from analysis.picture import Shade
 from analysis.scales import Scale
+from hpc import shards
 from kernels.errors import RequestError
 from kernels.expression import Formula, evaluate
 
@@ -126,7 +127,8 @@ def _slabs(layers: Layers, position: tuple[int, int], rows: range, columns: rang
     first = rows.start - above
     window = slice(first, rows.stop + below), slice(columns.start - left, columns.stop + right)
     loaded: dict[str, NDArray[Any]] = {
-        name: np.asarray(array[(*index, *window)]) for name, (array, index) in layers.maps.items()
+        name: shards.read(array, (*index, *window), finished=layers.finished)
+        for name, (array, index) in layers.maps.items()
     }
     inner = slice(left, left + len(columns))
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis.basins import area, basin_fraction, meanings, value_counts, view_area
+from analysis.dimension import boundary_dimension, dimension, maps
 from analysis.files import replacing
 from analysis.picture import resolve
 from analysis.totals import Totals, is_by_frame, never_values, num_frames, sha256, totals
@@ -22,9 +24,11 @@ from kernels.errors import RequestError
 Row = dict[str, Any]
 Settings = Mapping[str, Any] | None
 
-STATISTICS = ("sum", "min", "max", "mean", "ended", "never", "sha256")
+STATISTICS = ("sum", "min", "max", "mean", "ended", "never", "area", "fraction", "boundary_dimension", "sha256")
 
-_QUANTITY = re.compile(r"(?P<array>\w+)(\[(?P<frame>[0-9]{1,9})\])?\.(?P<statistic>\w+)")
+_QUANTITY = re.compile(
+    r"(?P<array>\w+)(\[(?P<frame>[0-9]{1,9})\])?\.(?P<statistic>\w+)(\((?P<value>-?[\w-]{1,40})\))?", re.ASCII
+)
 
 
 def measure(name: str, store: Path, out: Path, *, picture: Settings = None, client: Any = None) -> Path:
@@ -50,12 +54,18 @@ def quantity(store: Path, name: str, *, client: Any = None) -> float | int | str
     """One number or text of a finished array, by a name 'ARRAY.STATISTIC' or, for one frame, 'ARRAY[K].STATISTIC'.
 
     sum, min, max and mean leave NaN out; of integers, sum, min and max are exact ints. ended counts the values other
-    than the array's `never`, never those that are it. sha256 is that of the values in C order, little endian, in hex.
+    than the array's `never`, never those that are it; area is the share of these times the area of the view.
+    'fraction(VALUE)' is the share of one value, a number or, of outcomes, a name. boundary_dimension is that of
+    `analysis.dimension`. sha256 is that of the values in C order, little endian, in hex.
     Raises RequestError for a name that cannot be read, an array that is not finished, or a statistic that is not a
     finite number.
     """
     match = _QUANTITY.fullmatch(name)
-    if match is None or match["statistic"] not in STATISTICS:
+    if (
+        match is None
+        or match["statistic"] not in STATISTICS
+        or (match["statistic"] == "fraction") != bool(match["value"])
+    ):
         raise RequestError(f"quantity {name!r}: write ARRAY.STATISTIC, with STATISTIC one of {', '.join(STATISTICS)}")
     reader = open_for_reading(store)
     array, statistic = match["array"], match["statistic"]
@@ -74,9 +84,44 @@ def quantity(store: Path, name: str, *, client: Any = None) -> float | int | str
 
     if statistic == "sha256":
         return sha256(reader, array, frames)
-    if statistic in ("ended", "never") and never_values(reader, array) is None:
+    if statistic in ("area", "boundary_dimension") and len(frames) > 1:
+        raise RequestError(f"quantity {name!r}: is that of one frame; write {array}[0].{statistic}")
+    if statistic == "boundary_dimension":
+        return _finite(name, _boundary_dimension(reader, name, array, frames.start, client))
+    if statistic == "fraction":
+        counts = value_counts(reader, array, finished, frames, client)
+        return counts[_value(reader, name, array, match["value"])] / counts.total()
+    if statistic in ("ended", "never", "area") and never_values(reader, array) is None:
         raise RequestError(f"quantity {name!r}: {array} counts nothing that could end")
-    value: float = getattr(totals(reader, array, finished, frames, client), statistic)
+    found = totals(reader, array, finished, frames, client)
+    if statistic == "area":
+        return (found.never or 0) / (found.count + found.num_nan) * view_area(reader, frames.start)
+    return _finite(name, getattr(found, statistic))
+
+
+def _boundary_dimension(reader: Reader, name: str, array: str, frame: int, client: Any) -> float:
+    if array not in maps(reader):
+        raise RequestError(f"quantity {name!r}: {array} has no basins, and counts nothing that could end")
+    return dimension(reader, array, frame, client).value
+
+
+def _value(reader: Reader, name: str, array: str, text: str) -> int:
+    """The value that a text between parentheses means, as a number or by its name."""
+    if reader.array(array).dtype.kind not in "iu":
+        raise RequestError(f"quantity {name!r}: {array} has values of which none comes twice; fraction is of integers")
+    names = {meaning: value for value, meaning in meanings(reader, array, 0).items()} if array == "outcome" else {}
+    if text in names:
+        return names[text]
+    if not re.fullmatch("-?[0-9]{1,18}", text):
+        raise RequestError(f"quantity {name!r}: {text!r} is no value of {array}; write an integer" + _or(names))
+    return int(text)
+
+
+def _or(names: Mapping[str, int]) -> str:
+    return f" or one of {', '.join(names)}" if names else ""
+
+
+def _finite(name: str, value: float) -> float:
     if not math.isfinite(value):
         raise RequestError(f"quantity {name!r}: {value} is not a finite number")
     return value
@@ -138,6 +183,9 @@ MEASURES: Mapping[str, Callable[[Reader, Settings, Any], Iterator[Row]]] = {
     "summary": summary,
     "divergence": divergence,
     "picture": picture_range,
+    "area": area,
+    "basin-fraction": basin_fraction,
+    "boundary-dimension": boundary_dimension,
 }
 
 

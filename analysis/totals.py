@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import clusters
+from hpc import shards
 from hpc.reading import Reader
 
 
@@ -109,13 +110,13 @@ def sha256(reader: Reader, name: str, frames: range) -> str:
     for leading in itertools.product(*ranges[:split]):
         for start in range(ranges[split].start, ranges[split].stop, shard[split]):
             rows = slice(start, min(start + shard[split], ranges[split].stop))
-            block = np.asarray(array[*leading, rows])
+            block = shards.read(array, (*leading, rows))
             digest.update(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
 
 
 def _of_shard(array: Any, selection: tuple[slice, ...], never: Any) -> Totals:
-    block = np.asarray(array[selection])
+    block = shards.read(array, selection)
     numbers = block[~np.isnan(block)]
     ended = None if never is None else int(np.count_nonzero(block != never))
     if not numbers.size:

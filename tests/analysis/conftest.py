@@ -32,6 +32,8 @@ class Toy:
     picture: Mapping[str, Any] = field(default_factory=dict)
     unfinished: tuple[int, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    view: Mapping[str, Any] = field(default_factory=dict)
+    outcomes: Mapping[str, int] = field(default_factory=lambda: {"never": 0, "diverged": 1, "non-finite": 2})
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,11 @@ def make_store(path: Path, toy: Toy) -> Path:
         dimensions = ("frame", *(("component",) if inner else ()), "y", "x")
         shard = (1, *inner, *toy.shard)
         chunk = (1, *inner, *(size // 2 for size in toy.shard))
-        attributes = {"units": "1", "long_name": name}
+        attributes: dict[str, Any] = {"units": "1", "long_name": name}
         if name == "times":
             attributes["never"] = "steps"
+        if name == "outcome":
+            attributes["outcomes"] = dict(toy.outcomes)
         specs.append(
             ArraySpec(
                 name, values.shape, values.dtype.str, shard, chunk, dimensions, FILL[values.dtype.kind], attributes
@@ -68,7 +72,8 @@ def make_store(path: Path, toy: Toy) -> Path:
     constants = [("x", x, ("frame", "x")), ("y", y, ("frame", "y"))]
     constants += [(name, np.asarray(values, np.float64), ("frame",)) for name, values in toy.parameters.items()]
 
-    job = {"kind": "divergence", "name": "toy", "title": "A toy – map", "view": {"axes": ["x", "z"]}}
+    view = {"axes": ["x", "z"], "width": "40/2**t", "height": None, "resolution": [columns, rows]} | dict(toy.view)
+    job = {"kind": "divergence", "name": "toy", "title": "A toy – map", "view": view}
     plan = Plan(
         stages=(ToyStage(tuple(specs), int(np.prod(specs[0].grid()))),),  # type: ignore[arg-type]
         constants=tuple(
@@ -99,8 +104,8 @@ def make_store(path: Path, toy: Toy) -> Path:
 def store(tmp_path: Path) -> Callable[..., Path]:
     """Make a toy store in this test's folder, from the fields of `Toy`."""
 
-    def make(**fields: Any) -> Path:
-        return make_store(tmp_path / "toy.zarr", Toy(**fields))
+    def make(name: str = "toy.zarr", **fields: Any) -> Path:
+        return make_store(tmp_path / name, Toy(**fields))
 
     return make
 

@@ -126,12 +126,13 @@ def test_picture_gives_the_range_frame_by_frame(store: Store, times: np.ndarray)
 
 @pytest.mark.parametrize("name", sorted(MEASURES))
 def test_every_measure_serves_a_store_with_nothing_finished(store: Store, times: np.ndarray, name: str) -> None:
-    path = store(arrays={"times": times}, parameters=STEPS, unfinished=tuple(range(24)))
+    outcome = np.zeros(times.shape, np.uint8)
+    path = store(arrays={"times": times, "outcome": outcome}, parameters=STEPS, unfinished=tuple(range(24)))
     rows = rows_of(measure(name, path, path.with_suffix(".csv")))
     assert rows
     assert {row["finished"] for row in rows} == {"0.0"}
 
 
 def test_unknown_measures_name_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="the nearest of summary, divergence, picture is 'summary'"):
+    with pytest.raises(RequestError, match=r"the nearest of summary, divergence, picture, area, .* is 'summary'"):
         measure("sumary", tmp_path, tmp_path / "a.csv")
