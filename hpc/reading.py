@@ -15,7 +15,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
-from hpc import ledger
+from hpc import ledger, shards
 from kernels.errors import RequestError
 
 FORMAT = 1
@@ -56,7 +56,8 @@ class Reader:
         return tuple(sorted({self.stage(name) for name in self._arrays}))
 
     def array(self, name: str) -> zarr.Array[Any]:
-        """One computed array or constant, read-only. What is not finished may hold anything: ask `finished`.
+        """One computed array or constant, read-only. What is not finished may hold anything: ask `finished`, and read
+        the rest with `hpc.shards.read`, lest lost files be taken for values.
 
         Raises RequestError where the store has no such array.
         """
@@ -67,10 +68,10 @@ class Reader:
         return found
 
     def constant(self, name: str) -> NDArray[Any]:
-        """The values of one constant. Raises RequestError where the store has no such constant."""
+        """The values of one constant. Raises RequestError where it is not there, or not whole."""
         if name not in self._constants:
             raise RequestError(f"{self.path}: no constant {name!r}; it has {', '.join(self.constants())}")
-        return np.asarray(self._constants[name][...])
+        return shards.read(self._constants[name])
 
     def stage(self, name: str) -> str:
         """The stage that computes an array."""
@@ -78,13 +79,12 @@ class Reader:
 
     def grid(self, name: str) -> tuple[int, ...]:
         """Number of shards of an array along each dimension."""
-        array = self.array(name)
-        return tuple(-(-size // shard) for size, shard in zip(array.shape, array.shards or array.chunks, strict=True))
+        return shards.grid(self.array(name))
 
     def shard_file(self, name: str, unit: int) -> Path:
         """The file that holds a unit's shard of an array, whether it is there or not."""
         index = np.unravel_index(unit, self.grid(name))
-        return self.path / name / "/".join(("c", *(str(int(i)) for i in index)))
+        return shards.shard_file(self.array(name), [int(i) for i in index])
 
     def num_units(self, stage: str) -> int:
         """Number of units of a stage. Raises RequestError where the store has no such stage."""
@@ -115,7 +115,8 @@ class Reader:
     def read(self, name: str) -> NDArray[Any]:
         """All values of a finished array or of a constant (the `Finished` protocol of plans).
 
-        Raises RuntimeError where units of the array are missing: a stage may only read what is finished.
+        Raises RuntimeError where units of the array are not finished: a stage may only read what is. Raises RequestError
+        naming the file where a finished shard is missing or damaged.
         """
         if name in self._constants:
             return self.constant(name)
@@ -127,7 +128,7 @@ class Reader:
                     f"{self.path}: {missing} units of stage {stage!r} are not finished; cannot read {name}"
                 )
             self.trust(stage)
-        return np.asarray(array[...])
+        return shards.read(array)
 
 
 def _open_array(group: zarr.Group, metadata: Path) -> zarr.Array[Any]:
