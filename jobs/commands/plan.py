@@ -27,7 +27,10 @@ def main(job: JobName, /, *, overrides: Overrides = ()) -> int:
     print(f"units    {size.num_units} ({stages}), shards of {list(loaded.run.shard or ())}")
     print(f"files    {size.num_files}")
     if size.num_files > estimate.MANY_FILES:
-        print(f"warning  more than {estimate.MANY_FILES} files: larger run.shard make fewer")
+        # Shards do not reach over frames.
+        fewest = sum(spec.shape[0] for stage in plan.stages for spec in stage.arrays)
+        remedy = "larger run.shard" if fewest <= estimate.MANY_FILES else "fewer frames or outputs"
+        print(f"warning  more than {estimate.MANY_FILES} files: {remedy} make fewer")
     print(f"bytes    {human_bytes(size.store_bytes)} before compression")
     print(f"memory   {human_bytes(size.rank_bytes)} a rank")
     print(f"device   {backend.describe()}")

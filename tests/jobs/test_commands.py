@@ -40,6 +40,10 @@ def test_plan_warns_of_many_files(command_line: CommandLine) -> None:
     code, out, _ = command_line("plan", "three-body-z-sweep", "--set", "run.shard=[32, 32]")
     assert code == 0
     assert "warning  more than 100000 files: larger run.shard make fewer" in out
+    sections = ["frames.count=60000", "view.resolution=[8, 8]", "integrator.steps=10"]
+    code, out, _ = command_line("plan", "three-body", *(word for one in sections for word in ("--set", one)))
+    assert code == 0
+    assert "warning  more than 100000 files: fewer frames or outputs make fewer" in out
 
 
 @pytest.mark.mpi
