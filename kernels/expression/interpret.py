@@ -28,7 +28,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "max": np.maximum,
     "copysign": np.copysign,
     "power": np.power,
-    "atan2": np.arctan2,
+    "atan2": lambda y, x: np.arctan2(y, x + 0.0),  # at the origin 0, whatever the signs of the zeros
     "select": np.where,
     "less": np.less,
     "less_equal": np.less_equal,
@@ -58,7 +58,7 @@ class Interpreter:
         return self._run(self.stop_function, s, old, constant, uniform, k)[0]
 
     def _run(self, function: Function, s: Any, old: Any, constant: Any, uniform: Any, k: Any) -> list[Any]:
-        precision = np.result_type(*s, np.float32).type
+        precision = np.result_type(*map(np.asarray, s)).type
 
         def leaf(operation: Operation) -> Any:
             match operation.name:

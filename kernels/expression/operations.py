@@ -83,9 +83,9 @@ class Builder:
     def _simplify(self, name: str, operands: tuple[int, ...], values: list[float | None]) -> int | None:
         """An index that holds the same value, where there is one."""
         match name, values:
-            case ("*", [1.0, _]) | ("+", [0.0, _]):
+            case "*", [1.0, _]:
                 return operands[1]
-            case (("*" | "/"), [_, 1.0]) | (("+" | "-"), [_, 0.0]):
+            case (("*" | "/"), [_, 1.0]):
                 return operands[0]
             case "*", [-1.0, _]:
                 return self.apply("negative", operands[1])

@@ -114,10 +114,10 @@ def test_methods_for_roots_are_one_line() -> None:
 
 def test_huge_numbers_are_never_multiplied_out() -> None:
     pytest.importorskip("sympy")
-    start = time.perf_counter()
+    start = time.process_time()
     assert np.isnan(value("d(10**10**10*z**(10**10**10), z)")).all()
     read("d(" + "(" * 40 + "2*z" + ")**64" * 15 + ")**2" * 5 + ")" * 20 + ", z)")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 REFUSALS = {
@@ -192,10 +192,10 @@ HOSTILE = [
 def test_hostile_definitions_get_their_line_at_once(number: int) -> None:
     pytest.importorskip("sympy")
     definitions, text = HOSTILE[number]
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(RequestError) as caught:
         Definitions(definitions, names=NAMES, key="define").parse(text, names=NAMES, key="map.z")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
 
