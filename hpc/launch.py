@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from hpc.process_manager import take_leave
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm, Request
@@ -172,7 +172,7 @@ def announce(result: object) -> None:
 def say(message: str) -> None:
     """Print the one line that a user's mistake gets."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"horseshoe: {message}", file=sys.stderr, flush=True)
+        print(f"horseshoe: {one_line(message)}", file=sys.stderr, flush=True)
 
 
 def _flush() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 
 PACKAGES = ("kernels", "hpc", "analysis", "slurm", "jobs")
 VERBS = {
@@ -75,7 +75,7 @@ def refuse(message: str) -> None:
     """Print the one line of a refused request, from the launcher's first rank only."""
     ranks = [os.environ[name] for name in RANK_VARIABLES if name in os.environ]
     if not ranks or ranks[0] == "0":
-        print(f"horseshoe: {' '.join(message.split())}", file=sys.stderr)
+        print(f"horseshoe: {one_line(message)}", file=sys.stderr)
 
 
 def check_packages() -> None:

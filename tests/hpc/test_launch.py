@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from hpc.launch import world_problem
+from hpc.launch import say, world_problem
+from kernels.errors import LONGEST_MESSAGE
 
 TIMEOUT_S = 60.0
 
@@ -66,6 +67,16 @@ def test_only_one_of_many_singletons_speaks() -> None:
     assert [bool(problem) for problem in spoken] == [True, False, False]
     spoken = [world_problem({"PMIX_RANK": str(rank)}, 1, 0) for rank in range(3)]
     assert [bool(problem) for problem in spoken] == [False, True, False]
+
+
+def test_what_is_said_is_one_short_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a job file holds: its key stays at the beginning, the fix at the end."""
+    say("bodies.\x1b[2Jmass\n\u202e: " + "x" * 5000 + "; use a number")
+    said = capsys.readouterr().err
+    assert said.startswith("horseshoe: bodies. [2Jmass : xxx")
+    assert said.endswith("xxx; use a number\n")
+    assert said[:-1].isprintable()
+    assert len(said) <= len("horseshoe: \n") + LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize("num_ranks", [1, 3])
