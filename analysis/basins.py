@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analysis import clusters
 from analysis.totals import dimensions, is_by_frame, never_values, num_frames, totals
+from hpc import shards
 from hpc.reading import Reader
 from kernels.errors import RequestError
 from kernels.expression import evaluate, parse
@@ -86,14 +87,9 @@ def value_counts(
     """How many pixels have each value of an array of integers, in the finished shards of these stored frames."""
     from dask.delayed import delayed
 
-    array = reader.array(name)
-    shard = array.shards or array.chunks
-    parts = []
-    for position in np.argwhere(finished):
-        if is_by_frame(reader, name) and position[0] not in frames:
-            continue
-        selection = tuple(slice(k * size, (k + 1) * size) for k, size in zip(position, shard, strict=True))
-        parts.append(delayed(_counts_of_shard)(array, selection))
+    array, has_frames = reader.array(name), is_by_frame(reader, name)
+    chosen = [position for position in np.argwhere(finished).tolist() if not has_frames or position[0] in frames]
+    parts = [delayed(_counts_of_shard)(array, shards.region(array, position)) for position in chosen]
     merged: Counter[int] = clusters.compute(client, delayed(_merge)(parts))
     return merged
 
@@ -118,7 +114,7 @@ def _at_frame(number: Any, frame: int, key: str) -> float:
 
 
 def _counts_of_shard(array: Any, selection: tuple[slice, ...]) -> Counter[int]:
-    values, counts = np.unique(np.asarray(array[selection]), return_counts=True)
+    values, counts = np.unique(shards.read(array, selection), return_counts=True)
     return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from analysis import clusters
 from analysis.basins import BASINS, MAP
 from analysis.totals import dimensions, never_values, num_frames
+from hpc import shards
 from hpc.reading import Reader
 
 Row = dict[str, Any]
@@ -112,7 +113,7 @@ def dimension(reader: Reader, name: str, frame: int, client: Any = None) -> Dime
 
 def _of_tile(array: Any, frame: int, rows: range, columns: range, never: Any) -> list[int]:
     """Boxes with a boundary in them of sides 1, 2, 4, ... TILE_PX in one tile."""
-    block = np.asarray(array[frame, rows.start : rows.stop + 1, columns.start : columns.stop + 1])
+    block = shards.read(array, (frame, slice(rows.start, rows.stop + 1), slice(columns.start, columns.stop + 1)))
     classes = block if never is None else block == never
     is_boundary = np.zeros(classes.shape, np.bool_)
     corner = classes[:-1, :-1]
