@@ -72,8 +72,11 @@ def render(batch: Batch) -> str:
             '[ "$code" -eq 75 ] || exit "$code"',
         ],
         [
-            "# 75: stopped early. Go on from the queue, where this start has brought the job on.",
-            'if [ "$(finished)" -le "$before" ]; then',
+            "# 75: stopped early. Go on from the queue, where this start has brought the job on and nobody cancels it.",
+            'state="$(squeue --noheader --jobs="$job" --format=%T)"',
+            'if [ "$state" != RUNNING ]; then',
+            '    echo "horseshoe: stopped, SLURM says $state; not queued again" >&2',
+            'elif [ "$(finished)" -le "$before" ]; then',
             '    echo "horseshoe: stopped before a unit was finished; not queued again" >&2',
             f'elif [ "${{SLURM_RESTART_COUNT:-0}}" -ge {profile.restarts} ]; then',
             f'    echo "horseshoe: stopped after {profile.restarts} restarts; not queued again" >&2',

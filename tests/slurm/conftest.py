@@ -25,7 +25,7 @@ PACKAGES = "slurmctld slurmd slurm-client munge"
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 NUM_NODES = 3
-CPUS_PER_NODE = 4
+CPUS_PER_NODE = 64
 GPUS_PER_NODE = 4
 START_S = 20.0
 STOP_S = 10.0
@@ -66,7 +66,8 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 GresTypes=gpu
 NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port={node_ports} CPUs={cpus} RealMemory=16000 Gres=gpu:{gpus}
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO PriorityTier=2
+PartitionName=cheap Nodes=ALL MaxTime=INFINITE State=UP OverSubscribe=NO PriorityTier=1 GraceTime=30
 """
 
 
@@ -76,7 +77,8 @@ class Cluster:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self.environment = {**os.environ, "PATH": SEARCH_PATH, "SLURM_CONF": str(folder / "slurm.conf")}
+        places = {"SLURM_CONF": str(folder / "slurm.conf"), "SLURM_TMPDIR": str(folder / "scratch")}
+        self.environment = {**os.environ, "PATH": SEARCH_PATH, **places}
 
     def start(self) -> None:
         """Start all daemons and wait until every node is idle."""
@@ -135,7 +137,7 @@ class Cluster:
         return str(done.stdout).strip()
 
     def node_states(self) -> list[str]:
-        return self.call("sinfo", "--noheader", "--Node", "--format=%T", check=False).split()
+        return self.call("sinfo", "--noheader", "--Node", "--partition=main", "--format=%T", check=False).split()
 
     def wait_until(self, condition: Callable[[], object], what: str, seconds: float = JOB_S) -> None:
         """Until a condition holds; the daemons' last words where it never does."""

@@ -28,7 +28,7 @@ def batch_of(chosen: Profile | str, /, **changes: object) -> Batch:
 
 
 MPIEXEC = Profile(
-    **{"launcher": "mpiexec", "max_nodes": 4, "ranks_per_node": 2, "cpus_per_rank": 16, "partition": "main"},
+    **{"launcher": "mpiexec", "max_nodes": 3, "ranks_per_node": 2, "cpus_per_rank": 16, "partition": "main"},
     **{"options": ("account=physics", "exclusive"), "setup": ("module load gcc",)},
 )
 SCRIPTS = {
@@ -53,7 +53,7 @@ def test_every_ready_profile_has_a_golden_script() -> None:
 STAND_INS = {
     "srun": 'while case $1 in --*) true;; *) false;; esac; do shift; done; exec "$@"',
     "scontrol": 'echo "$@" >> requeued',
-    "squeue": "echo 2030-01-01T00:00:00",
+    "squeue": 'case "$*" in *%T) echo "${STATE:-RUNNING}" ;; *) echo 2030-01-01T00:00:00 ;; esac',
 }
 
 
@@ -100,6 +100,12 @@ def test_a_job_goes_on_so_many_times(shell: list[str], tmp_path: Path) -> None:
     assert not (tmp_path / "requeued").exists()
     assert run(shell, tmp_path, f"{FINISH_A_UNIT}; exit 75", restarts=3) == 75
     assert (tmp_path / "requeued").exists()
+
+
+def test_a_job_that_is_cancelled_stays_away(shell: list[str], tmp_path: Path) -> None:
+    shell[2:2] = ["STATE=COMPLETING"]
+    assert run(shell, tmp_path, f"{FINISH_A_UNIT}; exit 75") == 75
+    assert not (tmp_path / "requeued").exists()
 
 
 def test_a_job_of_an_array_queues_itself_alone(shell: list[str], tmp_path: Path) -> None:

@@ -35,8 +35,11 @@ wait "$launcher"
 code=$?
 [ "$code" -eq 75 ] || exit "$code"
 
-# 75: stopped early. Go on from the queue, where this start has brought the job on.
-if [ "$(finished)" -le "$before" ]; then
+# 75: stopped early. Go on from the queue, where this start has brought the job on and nobody cancels it.
+state="$(squeue --noheader --jobs="$job" --format=%T)"
+if [ "$state" != RUNNING ]; then
+    echo "horseshoe: stopped, SLURM says $state; not queued again" >&2
+elif [ "$(finished)" -le "$before" ]; then
     echo "horseshoe: stopped before a unit was finished; not queued again" >&2
 elif [ "${SLURM_RESTART_COUNT:-0}" -ge 10 ]; then
     echo "horseshoe: stopped after 10 restarts; not queued again" >&2

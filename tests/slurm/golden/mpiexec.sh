@@ -1,11 +1,11 @@
 #!/bin/bash
 #SBATCH --job-name=three-body
-#SBATCH --nodes=4
-#SBATCH --ntasks=8
+#SBATCH --nodes=3
+#SBATCH --ntasks=6
 #SBATCH --ntasks-per-node=2
 #SBATCH --cpus-per-task=16
 #SBATCH --mem=7680M
-#SBATCH --time=2:20:00
+#SBATCH --time=3:00:00
 #SBATCH --partition=main
 #SBATCH --account=physics
 #SBATCH --exclusive
@@ -32,15 +32,18 @@ before="$(finished)"
 # The warning reaches this shell; srun and mpiexec pass it on to every rank.
 launcher=
 trap '[ -z "$launcher" ] || kill -USR1 "$launcher"' USR1 TERM
-'/opt/horse shoe/bin/mpiexec' -n 8 -ppn 2 '/opt/horse shoe/bin/python' -m jobs run three-body --set 'bodies.mass=[10, 20, "$t"]' &
+'/opt/horse shoe/bin/mpiexec' -n 6 -ppn 2 '/opt/horse shoe/bin/python' -m jobs run three-body --set 'bodies.mass=[10, 20, "$t"]' &
 launcher=$!
 while kill -0 "$launcher" 2> /dev/null; do wait "$launcher"; done
 wait "$launcher"
 code=$?
 [ "$code" -eq 75 ] || exit "$code"
 
-# 75: stopped early. Go on from the queue, where this start has brought the job on.
-if [ "$(finished)" -le "$before" ]; then
+# 75: stopped early. Go on from the queue, where this start has brought the job on and nobody cancels it.
+state="$(squeue --noheader --jobs="$job" --format=%T)"
+if [ "$state" != RUNNING ]; then
+    echo "horseshoe: stopped, SLURM says $state; not queued again" >&2
+elif [ "$(finished)" -le "$before" ]; then
     echo "horseshoe: stopped before a unit was finished; not queued again" >&2
 elif [ "${SLURM_RESTART_COUNT:-0}" -ge 10 ]; then
     echo "horseshoe: stopped after 10 restarts; not queued again" >&2
