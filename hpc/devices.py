@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from hpc.options import RunOptions
+from hpc.options import MOST_THREADS, RunOptions
 from kernels.backends.base import Backend
 from kernels.errors import RequestError
 
@@ -36,10 +36,13 @@ def num_cuda_devices() -> int:
 def choose(options: RunOptions, local_rank: int, local_size: int) -> Backend:
     """The back end of one rank. `local_rank` is its number on its host, `local_size` how many share its cores.
 
-    Raises RequestError where `run.threads` is not positive, or where `run.device` asks for a GPU and there is none.
+    Raises RequestError where `run.threads` is no sensible number, or where `run.device` asks for a GPU and there is
+    none.
     """
-    if options.threads is not None and options.threads < 1:
-        raise RequestError(f"run.threads: {options.threads} is not a number of threads; use 1 or more, or leave it out")
+    if options.threads is not None and not 1 <= options.threads <= MOST_THREADS:
+        raise RequestError(
+            f"run.threads: {options.threads} is not a number of threads; use 1 to {MOST_THREADS}, or leave it out"
+        )
     num_cuda = 0 if options.device == "host" else num_cuda_devices()
     if options.device == "cuda" and num_cuda == 0:
         raise RequestError("run.device: no GPU that cupy can use; install horseshoe[gpu] and a driver, or use 'host'")
@@ -49,7 +52,7 @@ def choose(options: RunOptions, local_rank: int, local_size: int) -> Backend:
         return CudaBackend(local_rank % num_cuda)
     from kernels.backends.host import HostBackend
 
-    return HostBackend(options.threads or max(1, usable_cores() // local_size))
+    return HostBackend(options.threads or min(MOST_THREADS, max(1, usable_cores() // local_size)))
 
 
 def local_devices() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from kernels.errors import RequestError
 
+MOST_THREADS = 1024
 SECONDS_PER = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -20,9 +21,10 @@ SECONDS_PER = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 class RunOptions:
     """Section `[run]` of a job, without what belongs to the store (shard, chunk).
 
-    `threads` is the number of CPU threads a rank (None: the usable cores, shared out among the ranks of a host);
-    `grace_s` the time that a unit in flight is given to finish once the job is told to stop; `deadline` a duration
-    from the start ("3600", "90m", "2h", "1d") or an ISO time ("2026-08-01T18:00", local time without a zone).
+    `threads` is the number of CPU threads a rank, at most MOST_THREADS (None: the usable cores, shared out among the
+    ranks of a host); `grace_s` the time that a unit in flight is given to finish once the job is told to stop;
+    `deadline` a duration from the start ("3600", "90m", "2h", "1d") or an ISO time ("2026-08-01T18:00", local time
+    without a zone).
     """
 
     threads: int | None = None

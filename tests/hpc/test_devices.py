@@ -57,8 +57,9 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "num_cuda_devices", lambda: 0)
     with pytest.raises(RequestError, match=r"^run\.device: no GPU"):
         devices.choose(RunOptions(device="cuda"), 0, 1)
-    with pytest.raises(RequestError, match=r"^run\.threads: 0 "):
-        devices.choose(RunOptions(threads=0), 0, 1)
+    for threads in (0, 1025):
+        with pytest.raises(RequestError, match=rf"^run\.threads: {threads} "):
+            devices.choose(RunOptions(threads=threads), 0, 1)
 
 
 def test_without_a_driver_cupy_is_not_even_imported(monkeypatch: pytest.MonkeyPatch) -> None:
