@@ -8,11 +8,12 @@ from typing import Any
 
 from jobs.commands.options import Store
 
+UNDER_WAY = ("running", "stopping")
+
 
 def main(store: Store, /) -> int:
     """Print what is finished of a store and what its last run said."""
     from hpc.reading import open_for_reading
-    from jobs.estimate import human_seconds
 
     reader = open_for_reading(store)
     print(f"job      {reader.attributes['job']['name']} ({reader.attributes['kind']}), {reader.attributes['job_hash']}")
@@ -20,11 +21,8 @@ def main(store: Store, /) -> int:
         finished = reader.finished_units(stage)
         done = int(finished.sum())
         print(f"stage    {stage}: {done} of {finished.size} units, {100 * done / finished.size:.1f} %")
-    last = read_status(store)
-    if last:
-        print(f"run      {last['run']}: {last['state']}, updated {last['updated']}, {last['ranks']} ranks")
-    if last and last["state"] == "running" and last["eta_s"] is not None:
-        print(f"left     about {human_seconds(last['eta_s'])}, {last['rate']:.3g} units a second")
+    for line in _last_run(store):
+        print(line)
     print(store)
     return 0
 
@@ -37,4 +35,22 @@ def read_status(store: Path) -> dict[str, Any]:
         found = json.loads((store / STATUS_FILE).read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and found.keys() >= {"run", "state", "updated", "ranks"} else {}
+
+
+def _last_run(store: Path) -> list[str]:
+    """What the last run said, and whether it can still say anything: a killed one has left `running` behind."""
+    from hpc import runs
+    from jobs.estimate import human_seconds
+
+    last = read_status(store)
+    if not last:
+        return []
+    dead = last["state"] in UNDER_WAY and runs.known_dead(runs.read_runs(store).get(str(last["run"]), {}))
+    state = "ended without a word" if dead else last["state"]
+    lines = [f"run      {last['run']}: {state}, updated {last['updated']}, {last['ranks']} ranks"]
+    if last["state"] in UNDER_WAY and not dead and last.get("eta_s") is not None:
+        # Before the first unit has ended there is a part of it to go by, but no rate of units.
+        rate = "" if last.get("rate") is None else f", {last['rate']:.3g} units a second"
+        lines.append(f"left     about {human_seconds(last['eta_s'])}{rate}")
+    return lines
