@@ -35,6 +35,14 @@ class ArraySpec:
         return tuple(-(-size // shard) for size, shard in zip(self.shape, self.shard, strict=True))
 
 
+class Values(Protocol):
+    """The values of a constant: an array, or what computes a part of one when asked, lest large ones fill the memory."""
+
+    def __getitem__(self, region: tuple[slice, ...], /) -> Array:
+        """The values of a region, one slice with start and stop a dimension."""
+        ...
+
+
 class Finished(Protocol):
     """Read access to arrays of earlier stages and to constants of the same store."""
 
@@ -81,13 +89,13 @@ class Stage(Protocol):
 class Plan:
     """All that the engine needs of a job.
 
-    `constants` are small arrays known beforehand (coordinates, per-frame parameters), written at creation.
+    `constants` are arrays known beforehand (coordinates, per-frame parameters), written at creation shard by shard.
     `attributes` is the root attribute `horseshoe` of the store: format, kind, job, job_hash, pictures, kernel_digest.
     `identity` is the resolved job without what may change between starts; its hash is `attributes["job_hash"]`.
     """
 
     stages: tuple[Stage, ...]
-    constants: tuple[tuple[ArraySpec, Array], ...]
+    constants: tuple[tuple[ArraySpec, Values], ...]
     attributes: Mapping[str, Any]
     identity: Mapping[str, Any]
 

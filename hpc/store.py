@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.array_spec import ArrayConfigLike
 
-from hpc import runs
+from hpc import runs, shards
 from hpc.durable import make_folder, partial_path, sync_folder
 from hpc.durable_store import METADATA_NAME, DurableStore
 from hpc.ledger import LEDGER_FOLDER, LEDGER_SUFFIX, LedgerFile, Record, Revocation
-from hpc.plan import ArraySpec, Plan, Stage, num_shards
+from hpc.plan import ArraySpec, Plan, Stage, Values, num_shards
 from hpc.reading import IDENTITY_ATTRIBUTE, ROOT_ATTRIBUTE, STAGE_ATTRIBUTE, open_for_reading
 from hpc.refusals import check_place, check_same_job
 from kernels.errors import RequestError
@@ -169,7 +169,7 @@ def _create(place: Path, plan: Plan, run_id: str) -> None:
                     )
                 _create_array(store, spec, stage.name)
         for spec, values in plan.constants:
-            _create_array(store, spec, None)[...] = values
+            _mend_constant(_create_array(store, spec, None), values)
         try:
             partial.rename(place)
         except OSError:
@@ -227,13 +227,24 @@ def _refresh(place: Path, plan: Plan, run_id: str) -> None:
             if spec.name not in reader.arrays():
                 _create_array(store, spec, stage.name)
     for spec, values in plan.constants:
-        expected = np.asarray(values, dtype=spec.dtype)
-        if spec.name not in reader.constants():
-            _create_array(store, spec, None)[...] = expected
-            continue
-        try:
-            intact = reader.constant(spec.name).tobytes() == expected.tobytes()
-        except (OSError, ValueError, RuntimeError):
-            intact = False
-        if not intact:
-            _open_array(store, spec.name)[...] = expected
+        if spec.name in reader.constants():
+            _mend_constant(_open_array(store, spec.name), values, reader.array(spec.name))
+        else:
+            _mend_constant(_create_array(store, spec, None), values)
+
+
+def _mend_constant(array: zarr.Array[Any], values: Values, present: zarr.Array[Any] | None = None) -> None:
+    """Write the shards of a constant, one in memory at a time, but for those that `present` has as they should be."""
+    for position in np.ndindex(shards.grid(array)):
+        region = shards.region(array, position)
+        expected = np.ascontiguousarray(values[region], dtype=array.dtype)
+        if present is None or not _holds(present, region, expected):
+            array[region] = expected
+
+
+def _holds(array: zarr.Array[Any], region: tuple[slice, ...], expected: NDArray[Any]) -> bool:
+    """Whether these very bytes are in the store; not where a file is missing or damaged."""
+    try:
+        return shards.read(array, region).tobytes() == expected.tobytes()
+    except RequestError:
+        return False

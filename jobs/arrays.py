@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from hpc.plan import ArraySpec
+from hpc.plan import ArraySpec, Values
 from jobs.model import Job
-from jobs.view import coordinates
+from jobs.view import Coordinates
 from kernels.backends.base import Array
+
+CHUNK_VALUES = 1 << 15
+SHARD_VALUES = 1 << 21
+"""Of coordinates: what is decoded at once, 256 kB, and what is written at once, 16 MB."""
 
 FILL = {"i": -1, "u": 255, "f": math.nan}
 """What says "not computed", by the kind of dtype."""
@@ -44,20 +48,27 @@ def pixel_array(
     )
 
 
-def coordinate_arrays(job: Job) -> list[tuple[ArraySpec, Array]]:
-    """`x` and `y` of every frame."""
-    arrays: list[tuple[ArraySpec, Array]] = []
-    x_and_y = coordinates(job.view, job.frames.count)
-    for name, label, values in zip(("x", "y"), job.view.axes, x_and_y, strict=True):
+def coordinate_arrays(job: Job) -> list[tuple[ArraySpec, Values]]:
+    """`x` and `y` of every frame, in shards of whole frames; computed when they are written."""
+    arrays: list[tuple[ArraySpec, Values]] = []
+    for axis, (name, label) in enumerate(zip(("x", "y"), job.view.axes, strict=True)):
+        values = Coordinates(job.view, job.frames.count, axis)
         told = {"units": "", "long_name": label}
-        chunk = (1, values.shape[1])
-        spec = ArraySpec(name, values.shape, "<f8", values.shape, chunk, ("frame", name), math.nan, told)
-        arrays.append((spec, values))
+        shard, chunk = _cut(values.shape)
+        arrays.append((ArraySpec(name, values.shape, "<f8", shard, chunk, ("frame", name), math.nan, told), values))
     return arrays
 
 
-def frame_array(name: str, units: str, key: str, values: Array) -> tuple[ArraySpec, Array]:
+def frame_array(name: str, units: str, key: str, values: Array) -> tuple[ArraySpec, Values]:
     """A number that has one value a frame, int32 or float64 of shape (frames,), stated under `key` of the job."""
     shape, told = values.shape, {"units": units, "long_name": key}
     fill = FILL[values.dtype.kind]
     return ArraySpec(name, shape, values.dtype.str, shape, shape, ("frame",), fill, told), values
+
+
+def _cut(shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Shard and chunk of coordinates: a chunk has whole frames, and a shard has whole chunks."""
+    count, length = shape
+    frames = min(count, max(1, CHUNK_VALUES // length))
+    chunks = min(-(-count // frames), max(1, SHARD_VALUES // (frames * length)))
+    return (frames * chunks, length), (frames, length)

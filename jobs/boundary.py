@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc.plan import ArraySpec, Plan, Stage
+from hpc.plan import ArraySpec, Plan, Stage, Values
 from jobs import boundary_roots
 from jobs.arrays import coordinate_arrays, frame_array, pixel_array
 from jobs.boundary_formulas import READ_FROM_FINAL, Formulas, frame_values, read
@@ -28,7 +28,6 @@ from jobs.sections import Number, Section
 from jobs.tiling import layout
 from jobs.view import check as check_view
 from kernels import iterate
-from kernels.backends.base import Array
 from kernels.errors import RequestError
 
 DEFAULTS: dict[str, Any] = {
@@ -238,7 +237,7 @@ def _array(job: Boundary, name: str, formulas: Formulas, limits: NDArray[np.int3
     return pixel_array(job, name, dtype, {"units": units, "long_name": long_name, **extra}, inner)
 
 
-def _constants(job: Boundary, formulas: Formulas, limits: NDArray[np.int32]) -> list[tuple[ArraySpec, Array]]:
+def _constants(job: Boundary, formulas: Formulas, limits: NDArray[np.int32]) -> list[tuple[ArraySpec, Values]]:
     """Coordinates, and every number that has one value a frame."""
     per_frame = [frame_array("max_iterations", "1", "stop.max_iterations", limits)]
     for name, (key, values) in frame_values(formulas, job.frames.count).items():

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 import numpy as np
 
-from hpc.plan import ArraySpec, Plan
+from hpc.plan import ArraySpec, Plan, Values
 from jobs.arrays import coordinate_arrays, frame_array, pixel_array
 from jobs.divergence_stage import DivergenceStage, Parameters, Setting
 from jobs.identity import attributes, identity
@@ -200,7 +200,7 @@ def _array(job: Divergence, name: str, setting: Setting) -> ArraySpec:
     return pixel_array(job, name, dtype, {"units": units, "long_name": long_name, **extra}, inner)
 
 
-def _constants(job: Divergence, setting: Setting) -> list[tuple[ArraySpec, Array]]:
+def _constants(job: Divergence, setting: Setting) -> list[tuple[ArraySpec, Values]]:
     """Coordinates, and every parameter that has one value a frame."""
     named = _frame_values(job, setting) + view_values(job.view, job.frames.count)
     per_frame = [frame_array(*one) for one in named]

@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 MAX_COORDINATE_BYTES = 4 << 30
 
+MOST_WINDOWS = 1 << 17
+"""Views that are remembered: of all frames, since decimal arithmetic takes a tenth of a millisecond a view."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -69,6 +72,7 @@ class Window:
         return first + (index * length) / (number - 1)
 
 
+@lru_cache(maxsize=MOST_WINDOWS)
 def window(view: View, frame: int) -> Window:
     """The view of one frame; RequestError names the key of a number that makes no view."""
     columns, rows = view.resolution
@@ -93,6 +97,8 @@ def window(view: View, frame: int) -> Window:
     ):
         if length <= 0:
             raise RequestError(f"view.{name}: must be larger than 0; it is {length} in frame {frame}")
+        if not math.isfinite(length * number) or not math.isfinite(abs(center) + length):
+            raise RequestError(f"view.{name}: the coordinates of frame {frame} overflow; it is {length}")
         if number > 1 and length / number < math.ulp(abs(center) + length / 2):
             raise RequestError(f"view.{name}: the pixels of frame {frame} are closer than float64 can tell apart")
     return result
@@ -109,21 +115,33 @@ def check(view: View, count: int) -> None:
         )
 
 
-def coordinates(view: View, count: int) -> tuple[Floats, Floats]:
-    """Coordinates of all frames before rotation: x of shape (count, columns) and y of shape (count, rows).
+@dataclass(frozen=True)
+class Coordinates:
+    """x (axis 0) or y of all frames before rotation, float64 of `shape` (frames, columns or rows), computed when read."""
 
-    Where the view does not depend on t, the frames share their memory.
-    """
-    columns, rows = view.resolution
-    if not depends_on_frame(view):
-        only = window(view, 0)
-        x, y = only.horizontal(0, columns), only.vertical(0, rows)
-        return np.broadcast_to(x, (count, columns)), np.broadcast_to(y, (count, rows))
-    windows = [window(view, frame) for frame in range(count)]
-    return (
-        np.stack([one.horizontal(0, columns) for one in windows]),
-        np.stack([one.vertical(0, rows) for one in windows]),
-    )
+    view: View
+    count: int
+    axis: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of frames, and of columns or rows."""
+        return self.count, self.view.resolution[self.axis]
+
+    def __getitem__(self, region: tuple[slice, ...]) -> Floats:
+        """The coordinates of a slice of frames and one of columns or rows, read-only where the view does not move."""
+        frames, places = (range(size)[part] for part, size in zip(region, self.shape, strict=True))
+        if not depends_on_frame(self.view):
+            return np.broadcast_to(self._line(0, places), (len(frames), len(places)))
+        found = np.empty((len(frames), len(places)))
+        for line, frame in zip(found, frames, strict=True):
+            line[:] = self._line(frame, places)
+        return found
+
+    def _line(self, frame: int, places: range) -> Floats:
+        here = window(self.view, frame)
+        sample = here.vertical if self.axis else here.horizontal
+        return sample(places.start, places.stop)
 
 
 def depends_on_frame(view: View) -> bool:

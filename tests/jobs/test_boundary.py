@@ -62,7 +62,7 @@ def slowly(job: Boundary, frame: int) -> dict[str, np.ndarray[Any, Any]]:
 
     states = {name: first(one) for name, one in zip(formulas.map.states, formulas.start, strict=True)}
     olds = {name: first(one) for name, one in zip(formulas.map.states, formulas.old, strict=True)}
-    constants = {spec.name: values for spec, values in model.plan(job).constants}
+    constants = {spec.name: values[tuple(map(slice, spec.shape))] for spec, values in model.plan(job).constants}
     limit = int(constants["max_iterations"][frame])
     counts, alive = np.full((rows, columns), limit), np.ones((rows, columns), dtype=bool)
     for k in range(limit):
@@ -216,7 +216,7 @@ def test_arrays_and_constants() -> None:
     assert outcome.attributes["outcomes"] == {"never": 0, "stopped": 1, "non-finite": 2}
     assert final.shape == (3, 2, 20, 24)
     assert final.attributes["components"] == ["z_re", "z_im"]
-    constants = {spec.name: np.asarray(values) for spec, values in plan.constants}
+    constants = {spec.name: values[tuple(map(slice, spec.shape))] for spec, values in plan.constants}
     assert set(constants) == {"x", "y", "max_iterations", "b_re", "b_im", "r", "w"}
     assert constants["max_iterations"].tolist() == [20, 30, 40]
     np.testing.assert_allclose(constants["b_re"] + 1j * constants["b_im"], np.exp(0.1j * np.arange(3)) / 3)

@@ -20,7 +20,7 @@ EDGE: dict[str, Any] = {"resolution": [16, 16], "sampling": "edge", "rows": "dow
 
 
 def constants(job: model.Job) -> dict[str, np.ndarray[Any, Any]]:
-    return {spec.name: np.asarray(values) for spec, values in model.plan(job).constants}
+    return {spec.name: values[tuple(map(slice, spec.shape))] for spec, values in model.plan(job).constants}
 
 
 @pytest.mark.parametrize(

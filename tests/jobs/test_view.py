@@ -11,12 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.sections import View
-from jobs.view import coordinates, window
+from jobs.view import Coordinates, window
 from kernels.errors import RequestError
 
 
 def view(**keys: Any) -> View:
     return msgspec.convert({"width": 40, "resolution": [16, 16], **keys}, View)
+
+
+def coordinates(chosen: View, count: int) -> list[np.ndarray[Any, Any]]:
+    """x and y of all frames."""
+    lazy = [Coordinates(chosen, count, axis) for axis in (0, 1)]
+    return [one[tuple(slice(0, size) for size in one.shape)] for one in lazy]
 
 
 def test_edge_down_is_the_text_s_grid() -> None:
@@ -119,6 +125,13 @@ def test_view_numbers_are_decimal_and_depend_on_the_frame() -> None:
     assert (x[60] == window(zoom, 60).horizontal(0, 16)).all()
 
 
+def test_a_part_of_the_coordinates_is_a_part_of_all() -> None:
+    for keys in ({"width": "40/2**(t/30)"}, {"rows": "down"}):
+        for axis, whole in enumerate(coordinates(view(**keys), 61)):
+            part = Coordinates(view(**keys), 61, axis)[slice(17, 23), slice(3, 9)]
+            assert part.tobytes() == whole[17:23, 3:9].tobytes()
+
+
 def test_frames_of_a_still_view_share_their_memory() -> None:
     x, y = coordinates(view(), 1000)
     assert x.shape == (1000, 16)
@@ -131,6 +144,9 @@ def test_frames_of_a_still_view_share_their_memory() -> None:
         ({"width": "t - 1"}, "view.width: must be larger than 0"),
         ({"height": 0}, "view.height: must be larger than 0"),
         ({"width": "log(t)"}, "view.width: 'log\\(t\\)' is "),
+        ({"width": 1e308}, "view.width: the coordinates of frame 0 overflow"),
+        ({"height": 1.7e308}, "view.height: the coordinates of frame 0 overflow"),
+        ({"center": [1.79e308, 0], "width": 1e307}, "view.width: the coordinates of frame 0 overflow"),
         ({"center": [1e9, 0], "width": 1e-9}, "view.width: the pixels of frame 0 are closer"),
     ],
 )

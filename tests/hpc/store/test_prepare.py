@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -11,10 +12,12 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpc import runs, store
 from hpc.durable import partial_path, partial_run
+from hpc.plan import ArraySpec
 from hpc.reading import open_for_reading
 from hpc.refusals import differences
 from hpc.verify import verify
@@ -350,3 +353,43 @@ def test_provenance_is_added_to(toy, tmp_path):
     (record,) = runs.read_runs(place).values()
     assert (record["num_ranks"], record["pid"]) == (3, os.getpid())
     assert runs.known_dead(record)
+
+
+# Constants
+
+
+class Counting:
+    """Values that are computed when asked for, and remember how many at a time."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __getitem__(self, region: tuple[slice, slice]) -> np.ndarray:
+        found = np.add.outer(100.0 * np.arange(2000)[region[0]], np.arange(30)[region[1]])
+        self.sizes.append(found.size)
+        return found
+
+
+def test_constants_are_computed_shard_by_shard(toy, tmp_path):
+    place = tmp_path / "toy.zarr"
+    values = Counting()
+    spec = ArraySpec(
+        "x", (2000, 30), "<f8", (64, 30), (32, 30), ("frame", "x"), np.nan, {"units": "", "long_name": "x"}
+    )
+    plan = dataclasses.replace(toy.plan(), constants=((spec, values),))
+    store.check(place, plan)
+    assert values.sizes == []
+    store.prepare(place, plan, run_id="first")
+    assert max(values.sizes) == 64 * 30
+    expected = values[:, :]
+    np.testing.assert_array_equal(open_for_reading(place).constant("x"), expected)
+
+    # A run mends the bad shards alone, in the cut that the store has.
+    before = snapshot(place / "x/c")
+    (place / "x/c/3/0").write_bytes(b"")
+    other = dataclasses.replace(spec, shard=(2000, 30), chunk=(1, 30))
+    store.prepare(place, dataclasses.replace(plan, constants=((other, values),)), run_id="second")
+    np.testing.assert_array_equal(open_for_reading(place).constant("x"), expected)
+    after = snapshot(place / "x/c")
+    assert {name for name in after if after[name] != before[name]} == {"3", "3/0"}
+    assert after["3/0"][1] == before["3/0"][1]
