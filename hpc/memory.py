@@ -1,18 +1,22 @@
-"""Whether the units in flight fit into the memory of a host.
+"""Whether a plan is of a size that can be run: its number of units, and those in flight in the memory of a host.
 
-Owns the count of what a rank holds and what a host has. Allocates nothing.
+Owns the count of what a rank holds and what a host has. Allocates nothing, and takes no longer for many units.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from hpc.plan import Plan
+from hpc.plan import Plan, Stage
 from kernels.errors import RequestError
 
 CGROUPS = Path("/sys/fs/cgroup")
+
+# Rank 0 keeps a list of the pending units and reads a ledger record of each.
+MOST_UNITS = 10_000_000
 
 
 def units_in_memory(concurrent_units: int) -> int:
@@ -22,11 +26,29 @@ def units_in_memory(concurrent_units: int) -> int:
 
 def needed_bytes(plan: Plan, concurrent_units: int) -> int:
     """Peak memory of one rank for its units: the largest unit, as often as a rank holds one."""
-    largest = max(
-        (stage.memory_bytes(unit) for stage in plan.stages for unit in range(stage.num_units)),
-        default=0,
-    )
+    check_units(plan)
+    largest = max((stage.memory_bytes(unit) for stage in plan.stages for unit in _extreme_units(stage)), default=0)
     return units_in_memory(concurrent_units) * largest
+
+
+def check_units(plan: Plan) -> None:
+    """Refuse a plan of more units than the engine can keep account of. Raises RequestError naming the key to change."""
+    for stage in plan.stages:
+        if stage.num_units > MOST_UNITS:
+            raise RequestError(
+                f"run.shard: makes {stage.num_units} units of stage {stage.name!r}, more than {MOST_UNITS}; "
+                "use a larger shard, or fewer frames"
+            )
+
+
+def _extreme_units(stage: Stage) -> Iterator[int]:
+    """The first and the last unit of each index of the first dimension, the frame: one is whole, one at the edge."""
+    num_frames = stage.arrays[0].grid()[0]
+    in_frame = stage.num_units // num_frames
+    for first in range(0, stage.num_units, in_frame):
+        yield first
+        if in_frame > 1:
+            yield first + in_frame - 1
 
 
 def host_bytes() -> int:
@@ -46,7 +68,7 @@ def host_bytes() -> int:
 
 
 def check(plan: Plan, concurrent_units: int, num_ranks: int) -> None:
-    """Refuse a plan whose units do not fit into this host beside each other.
+    """Refuse a plan of too many units, or whose units do not fit into this host beside each other.
 
     Raises RequestError naming the key to change.
     """

@@ -33,6 +33,7 @@ def work(job: Job, store: Path, threads: int, on_gpus: bool, *, with_time: bool 
     which says nothing about a GPU. Without `with_time` they are not looked for.
     """
     plan = model.plan(job)
+    memory.check_units(plan)
     concurrent_units = (CudaBackend if on_gpus else HostBackend).concurrent_units
     records = _records(store, str(plan.attributes["job_hash"]))
     left = [stage.num_units - _num_finished(records, stage) for stage in plan.stages]
