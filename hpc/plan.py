@@ -92,12 +92,14 @@ class Plan:
     `constants` are arrays known beforehand (coordinates, per-frame parameters), written at creation shard by shard.
     `attributes` is the root attribute `horseshoe` of the store: format, kind, job, job_hash, pictures, kernel_digest.
     `identity` is the resolved job without what may change between starts; its hash is `attributes["job_hash"]`.
+    `defaults` has what a key of the identity (dotted) stands for in a store that is older than the key.
     """
 
     stages: tuple[Stage, ...]
     constants: tuple[tuple[ArraySpec, Values], ...]
     attributes: Mapping[str, Any]
     identity: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 def num_shards(spec: ArraySpec) -> int:

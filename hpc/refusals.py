@@ -38,7 +38,7 @@ def check_place(place: Path) -> None:
 def check_same_job(reader: Reader, plan: Plan, run_records: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse a store of another job, of another version of the kernel, or of another layout (RequestError)."""
     if reader.attributes.get("job_hash") != plan.attributes.get("job_hash"):
-        found = list(differences(reader.identity, _normalise(plan.identity)))
+        found = list(differences(dict(reader.identity), _normalise(plan.identity), _normalise(plan.defaults)))
         if found:
             shown = "; ".join(
                 f"{key} is {_shorten(stored)} there and {_shorten(asked)} here"
@@ -63,24 +63,27 @@ def check_same_job(reader: Reader, plan: Plan, run_records: Mapping[str, Mapping
                 _check_layout(reader, spec)
 
 
-def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(stored: Any, asked: Any, defaults: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any, Any]]:
     """The keys (dotted, list items in brackets) in which two resolved jobs differ, with both values.
 
-    A key that the stored job lacks counts as equal: it came after that store, and stands for its default.
+    A key that the stored job lacks came after that store and stands for its default, by dotted name in `defaults`; where
+    there is none, the jobs differ.
     """
     if isinstance(stored, dict) and isinstance(asked, dict):
-        for key in sorted(stored):
-            yield from differences(stored[key], asked.get(key, ABSENT), f"{name}.{key}" if name else key)
+        for key in sorted({*stored, *asked}):
+            full = f"{name}.{key}" if name else key
+            former = stored[key] if key in stored else defaults.get(full, ABSENT)
+            yield from differences(former, asked.get(key, ABSENT), defaults, full)
     elif isinstance(stored, list) and isinstance(asked, list) and len(stored) == len(asked):
         for index, (one, other) in enumerate(zip(stored, asked, strict=True)):
-            yield from differences(one, other, f"{name}[{index}]")
+            yield from differences(one, other, defaults, f"{name}[{index}]")
     elif json.dumps(stored, sort_keys=True) != json.dumps(asked, sort_keys=True):
         yield name, stored, asked
 
 
-def _normalise(identity: Mapping[str, Any]) -> Any:
-    """The identity as it comes back from a store: tuples as lists."""
-    return json.loads(json.dumps(dict(identity)))
+def _normalise(tree: Mapping[str, Any]) -> Any:
+    """An identity, or defaults, as they come back from a store: tuples as lists."""
+    return json.loads(json.dumps(dict(tree)))
 
 
 def _shorten(value: Any) -> str:

@@ -5,6 +5,7 @@ Owns the base class of jobs, the table of job kinds and the wording of errors. S
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 import time
@@ -17,6 +18,7 @@ import msgspec
 
 from hpc.options import RunOptions, parse_deadline
 from hpc.plan import Plan
+from jobs.defaults import defaults
 from jobs.reading import Tree, cleaned, locate, merge, nearest, one_line, read, read_overrides
 from jobs.sections import Check, Frames, Numerics, Picture, RunSection, Section, View
 from kernels.backends.base import Backend
@@ -32,11 +34,23 @@ class Job(Section, frozen=True, kw_only=True):
     """What every job has; a kind adds its own sections and the outputs it knows."""
 
     kind: str
+    """What is computed: the kinds are below."""
+
     name: Annotated[str, msgspec.Meta(pattern=NAME)]
+    """Name of the store: lower-case letters, digits and -; the file's own name unless given."""
+
     title: str = ""
+    """One line for lists and pictures."""
+
     description: str = ""
+    """Anything else worth knowing."""
+
     source: str = ""
+    """Where it comes from."""
+
     outputs: tuple[str, ...] = ()
+    """Which arrays are stored; the kind says which there are."""
+
     view: View
     frames: Frames = Frames()
     numerics: Numerics = Numerics()
@@ -116,7 +130,8 @@ def kind_of(name: object) -> Kind:
 
 def plan(job: Job, device: str | None = None) -> Plan:
     """The plan of a job; `device` as `device_of` gives it."""
-    return kind_of(job.kind).plan(job, device)
+    kind = kind_of(job.kind)
+    return dataclasses.replace(kind.plan(job, device), defaults=defaults(kind.MODEL, kind.DEFAULTS))
 
 
 def device_of(job: Job, backend: Backend) -> str | None:

@@ -122,18 +122,32 @@ def test_many_differences_are_counted(toy, tmp_path):
 
 
 def test_a_key_that_the_store_lacks_counts_as_its_default(toy, filled):
-    newer = toy.plan(integrator={"method": "euler"})
-    store.check(filled, newer)
-    store.prepare(filled, newer, run_id="second")
-    assert open_for_reading(filled).identity["integrator"] == {"method": "euler"}
-    refused(filled, toy.plan(), filled.parent, 'integrator is {"method": "euler"} there and absent here')
+    defaults = {"integrator": {"method": "euler", "order": 1}}
+    other = dataclasses.replace(toy.plan(integrator={"method": "euler", "order": 2}), defaults=defaults)
+    refused(filled, other, filled.parent, "another job: integrator.order is 1 there and 2 here")
+    unknown = toy.plan(integrator={"method": "euler", "order": 1})
+    refused(
+        filled,
+        unknown,
+        filled.parent,
+        'another job: integrator is absent there and {"method": "euler", "order": 1} here',
+    )
+
+    store.prepare(filled, dataclasses.replace(unknown, defaults=defaults), run_id="second")
+    assert open_for_reading(filled).identity["integrator"] == {"method": "euler", "order": 1}
+    refused(filled, toy.plan(), filled.parent, 'integrator is {"method": "euler", "order": 1} there and absent here')
 
 
 @pytest.mark.parametrize(
     ("stored", "asked", "keys"),
     [
         ({"a": {"b": 1}}, {"a": {"b": 1}}, []),
-        ({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}, []),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}, ["a.c"]),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "d": 5}}, []),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "d": 6}}, ["a.d"]),
+        ({"a": {"b": 1}}, {"a": {"b": 1}, "e": None}, []),
+        ({"a": {"b": 1}}, {"a": {"b": 1}, "e": {"f": 1}}, ["e"]),
+        ({"e": {}}, {"e": {"f": 2}}, []),
         ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, ["a.c"]),
         ({"a": [[1, 2], [3, 4]]}, {"a": [[1, 2], [3, 5]]}, ["a[1][1]"]),
         ({"a": [1, 2]}, {"a": [1, 2, 3]}, ["a"]),
@@ -144,7 +158,8 @@ def test_a_key_that_the_store_lacks_counts_as_its_default(toy, filled):
     ],
 )
 def test_differences(stored, asked, keys):
-    assert [key for key, _, _ in differences(stored, asked)] == keys
+    defaults = {"a.d": 5, "e": None, "e.f": 2}
+    assert [key for key, _, _ in differences(stored, asked, defaults)] == keys
 
 
 def test_another_kernel_is_refused_with_the_version_that_made_the_store(toy, filled):
