@@ -19,6 +19,7 @@ from analysis.blocks import Layers, count_shard, extent_of_shard, on_shard, pain
 from analysis.picture import Picture, Shade
 from analysis.scales import Scale
 from analysis.totals import dimensions
+from hpc import shards
 from hpc.reading import Reader
 from kernels.errors import RequestError
 from kernels.expression import Formula, parse
@@ -84,9 +85,9 @@ class Field:
                 self._sources |= {f"{name}_{component}": (name, component) for component in range(array.shape[1])}
         if not self._sources:
             raise RequestError(f"{reader.path}: holds no map of pixels, so there is nothing to draw")
-        constants = {name: reader.constant(name) for name in reader.constants()}
-        self._parameters = {name: values for name, values in constants.items() if values.ndim == 1}
-        self._coordinates = {name: values for name, values in constants.items() if name in ("x", "y")}
+        constants = {name: reader.array(name) for name in reader.constants()}
+        self._parameters = {name: shards.read(array) for name, array in constants.items() if array.ndim == 1}
+        self._coordinates = {name: array for name, array in constants.items() if name in ("x", "y")}
 
         # Read the formulas
         names = {*self._sources, *self._parameters, *self._coordinates, "t"}
@@ -136,7 +137,7 @@ class Field:
 
     def coordinates(self, name: str, t: int) -> NDArray[np.float64]:
         """The coordinate 'x' (columns,) or 'y' (rows,) of picture frame `t`."""
-        return np.asarray(self._coordinates[name][self.stored_index(t)], dtype=np.float64)
+        return np.asarray(shards.read(self._coordinates[name], (self.stored_index(t),)), dtype=np.float64)
 
     def frame(self, t: int) -> Frame:
         """Picture frame `t`, lazily."""
