@@ -7,13 +7,14 @@ DEMO := demo
 SIZE ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench coverage clean
+.PHONY: help demo test lint check bench coverage docs clean
 
 help:
 	@echo "make demo   compute a three-body divergence map on 2 MPI ranks and draw it"
 	@echo "make test   ruff, mypy --strict and the test suite"
 	@echo "make check  the long tests and every gallery check; writes docs/checks.md"
 	@echo "make coverage  compute the gallery's checks; writes docs/coverage.md"
+	@echo "make docs   write docs/job.md, the reference of a job's keys"
 	@echo "make bench  measure the kernels against their baselines; writes benchmarks/RESULTS.md"
 
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -52,6 +53,9 @@ bench: $(VENV)/.bench
 
 coverage: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.coverage
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.reference
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

@@ -24,7 +24,7 @@ from jobs.boundary_stage import CHANGED_BY_SKIPPING, BoundaryStage
 from jobs.identity import attributes, identity
 from jobs.model import Job
 from jobs.parameters import check_picture, frame_parameter
-from jobs.sections import Number, Section
+from jobs.sections import FormulaText, Number, Section
 from jobs.tiling import layout
 from jobs.view import check as check_view
 from kernels import iterate
@@ -44,36 +44,46 @@ DRAWN_FIRST = ("iterations", "smooth", "root", "outcome", "period", "orbit_trap"
 
 
 class Stop(Section, frozen=True, kw_only=True):
-    """When an orbit ends: the first update after which `when` holds, or after `max_iterations` (a formula of t).
+    """When an orbit ends."""
 
-    With `detect_cycles`, an orbit that returns exactly to a state it was in is known to go on for ever, and ends early. `power`
-    is for smooth counts: with what power the tested quantity grows or shrinks in the end.
-    """
+    when: FormulaText
+    """The test, such as abs(z) > 2, made after each update; z is the new state, z_old the one before."""
 
-    when: str
     max_iterations: Number = 200.0
+    """Most updates of a pixel; a formula of t, rounded down."""
+
     detect_cycles: bool = True
+    """Whether an orbit that returns exactly to a state it was in, and so never stops, is left early; counts are the same."""
+
     power: Number | None = None
+    """For `smooth`: with what power the tested quantity grows, or shrinks, in an update; found from the map unless given."""
 
 
 class Integrator(Section, frozen=True, kw_only=True):
-    """Makes a flow of the map: `dx` is the rate of change of x, `dt` the time step (a formula like a constant's)."""
+    """Makes a flow of the map: `dx` of [map] is the rate of change of x. Without this section, [map] gives the new states."""
 
     method: Literal["euler"] = "euler"
+    """Explicit Euler: x becomes x + dt*dx, with all rates at the old values."""
+
     dt: Number
+    """Time step; a formula like a constant's."""
 
 
 class Trap(Section, frozen=True, kw_only=True):
-    """`orbit_trap` is the smallest `value` over an orbit, its start left out."""
+    """For the output `orbit_trap`."""
 
-    value: str
+    value: FormulaText
+    """What is smallest somewhere on the orbit, its start left out."""
 
 
 class Roots(Section, frozen=True, kw_only=True):
-    """`root` is the root of `of` that lies nearest to where a pixel stopped, if not farther than `tolerance`."""
+    """For the output `root`."""
 
-    of: str
+    of: FormulaText
+    """The function whose roots are meant, such as f(z)."""
+
     tolerance: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
+    """How far from a root a pixel may have stopped."""
 
 
 Output = Literal["iterations", "outcome", "final", "smooth", "distance", "root", "period", "orbit_trap"]
@@ -92,15 +102,28 @@ ARRAYS: dict[str, tuple[str, str, str]] = {
 
 
 class Boundary(Job, frozen=True, kw_only=True):
-    """A map iterated at every pixel: escape times, entry times, basins of roots, planes of parameters."""
+    """A map iterated at every pixel: escape times, entry times, basins of roots, planes of parameters. See docs/maps.md.
+
+    `iterations` is max_iterations where a pixel never stopped. A state that is not a number stops it too; `outcome` tells.
+    """
 
     kind: Literal["boundary"]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
     numbers: Literal["auto", "complex", "real"] = "auto"
+    """Whether states are complex; `auto`: where i or pixel occurs anywhere."""
+
     map: dict[str, Any]
+    """What each state becomes in an update: its name, and a formula."""
+
     start: dict[str, Any]
+    """Where each state begins: a number or a formula of u, v, pixel, t and the constants."""
+
     constants: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Names for numbers, and for formulas of u, v, pixel, t and other constants."""
+
     define: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Names for formulas, with arguments, such as "f(s)", or without."""
+
     integrator: Integrator | None = None
     stop: Stop
     trap: Trap | None = None

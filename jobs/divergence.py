@@ -46,39 +46,59 @@ MAX_STEPS = 2**31 - 2
 
 
 class Bodies(Section, frozen=True, kw_only=True):
-    """The three bodies at state 0: each row one body; formulas of u, v and t."""
+    """The three bodies at the start. Numbers may be formulas of u, v and t: where u and v stand decides what the map is of."""
 
     mass: Vector = (10.0, 20.0, 30.0)
+    """Mass of each body."""
+
     position: tuple[Vector, Vector, Vector] = (("u", "v", -11.0), (0.0, 0.0, 0.0), (10.0, 10.0, 12.0))
+    """x, y and z of each body, a row a body."""
+
     velocity: tuple[Vector, Vector, Vector] = ((-3.0, 0.0, 0.0), (0.0, 0.0, 0.0), (3.0, 0.0, 0.0))
+    """Velocity along x, y and z of each body, a row a body."""
+
     gravity: Number = 9.8
+    """The gravitational constant."""
 
 
 class Twin(Section, frozen=True, kw_only=True):
-    """The second copy: `body` (1 to 3) starts `shift` away; the copies are apart beyond `distance`, a formula of t."""
+    """The second copy of the system, in which one body starts a little elsewhere."""
 
     body: Literal[1, 2, 3] = 1
+    """Which body."""
+
     shift: Vector = (0.001, 0.001, 0.001)
+    """How far along x, y and z; formulas of u, v and t."""
+
     distance: Number = 0.5
+    """The copies have separated when this body's two places are farther apart; a formula of t."""
 
 
 class Integrator(Section, frozen=True, kw_only=True):
-    """Method, time step and number of updates (formulas of t); whether a pixel stops where its copies are apart.
-
-    `steps` as a number is a whole one; the value of a formula is rounded down.
-    """
+    """How the bodies are moved through time."""
 
     method: Literal["euler"] = "euler"
+    """Explicit Euler: positions with the old velocities, velocities with the old accelerations."""
+
     dt: Number = 0.001
+    """Time step; a formula of t."""
+
     steps: Number = 50_000.0
+    """Most steps of a pixel: a whole number, or a formula of t, which is rounded down."""
+
     early_stop: bool = True
+    """Whether a pixel ends when its copies have separated. If not, separation, energy_error and final are of the last step."""
 
 
 Output = Literal["times", "outcome", "separation", "energy_error", "final"]
 
 
 class Divergence(Job, frozen=True, kw_only=True):
-    """A divergence map: `times` and its companions over a plane of starting points or of parameters."""
+    """Where two copies of three bodies, started a little apart, separate: over a plane of starting points or of parameters.
+
+    `times` is integrator.steps where they never do. Where their distance is no longer a number, the pixel ends too: `times` is
+    the step at which that was, and `outcome` tells the two apart.
+    """
 
     kind: Literal["divergence"]
     outputs: Annotated[tuple[Output, ...], msgspec.Meta(min_length=1)]
