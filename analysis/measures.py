@@ -152,7 +152,7 @@ def summary(reader: Reader, _picture: Settings, client: Any) -> Iterator[Row]:
 
 def divergence(reader: Reader, _picture: Settings, client: Any) -> Iterator[Row]:
     """Every array that counts up to an end, frame by frame: the frame's parameters, the share that ended, and when."""
-    parameters = {name: reader.constant(name) for name in reader.constants() if reader.constant(name).ndim == 1}
+    parameters = {name: reader.constant(name) for name in reader.constants() if reader.array(name).ndim == 1}
     for name in reader.arrays():
         never = never_values(reader, name)
         if never is None or not is_by_frame(reader, name):
