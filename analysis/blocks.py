@@ -19,7 +19,7 @@ from hpc import shards
 from kernels.errors import RequestError
 from kernels.expression import Formula, evaluate
 
-SLAB_PX = 1 << 18
+SLAB_PX = 1 << 17
 """Pixels that are evaluated at once, so that the temporaries of a formula stay far smaller than a shard."""
 
 Floats = NDArray[np.float64]
@@ -86,11 +86,11 @@ def extent_of_shard(shard: Shard, *, positive: bool) -> Floats:
     return np.array([[[low, high] if low <= high else [np.nan, np.nan]]])
 
 
-def count_shard(shard: Shard, *, low: float, high: float) -> NDArray[np.int64]:
-    """How many finite values lie in each bin of `scales`, shape (1, 1, bins)."""
-    counts = np.zeros(scales.NUM_BINS, np.int64)
+def count_shard(shard: Shard, *, low: float, high: float) -> NDArray[np.int32]:
+    """How many finite values lie in each bin of `scales`, shape (1, 1, bins); a shard has less than 2**31 pixels."""
+    counts = np.zeros(scales.NUM_BINS, np.int32)
     for slab in shard.slabs or ():
-        counts += scales.count(slab.values, low, high)
+        counts += scales.count(slab.values, low, high).astype(np.int32)
     return counts[np.newaxis, np.newaxis]
 
 

@@ -40,8 +40,8 @@ class Frame:
 
     def counts(self, low: float, high: float) -> Any:
         """How many finite values lie in each bin of `scales`: int64 (bins,)."""
-        counts = self._over_shards(count_shard, self._one_each(scales.NUM_BINS), np.int64, low=low, high=high)
-        return counts.sum(axis=(0, 1))
+        counts = self._over_shards(count_shard, self._one_each(scales.NUM_BINS), np.int32, low=low, high=high)
+        return counts.sum(axis=(0, 1), dtype=np.int64)
 
     def painted(self, scale: Scale, shade: Shade | None = None) -> Any:
         """The picture: uint8 (rows, columns, 3), unfinished shards in flat grey."""
