@@ -110,15 +110,16 @@ def test_two_nodes_and_what_follows(cluster: Any, tmp_path: Path, submit: Submit
     assert {run["slurm"]["SLURM_ARRAY_TASK_ID"] for run in started} == {"1", "2"}
 
 
+@pytest.mark.parametrize(("launcher", "options"), [("srun", []), ("mpiexec", ["--batch"])])
 def test_a_job_that_is_told_to_go_comes_back(
-    cluster: Any, tmp_path: Path, submit: Submit, reference: dict[str, bytes]
+    cluster: Any, tmp_path: Path, submit: Submit, reference: dict[str, bytes], launcher: str, options: list[str]
 ) -> None:
-    (number,) = submit()
+    (number,) = submit(more=f'launcher = "{launcher}"\n')
     cluster.wait_until(lambda: ledger(tmp_path / STORE), "finished unit")
-    cluster.call("scancel", "--signal=USR1", number)
+    cluster.call("scancel", "--signal=USR1", *options, number)
     cluster.wait_until(lambda: cluster.job(number)["Restarts"] == "1", "restart")
-    (first,) = runs(tmp_path / STORE)
-    assert (first["exit_code"], first["reason"]) == (75, "SIGUSR1")
+    first = runs(tmp_path / STORE)[0]
+    assert (first["exit_code"], first["reason"], len(first["ranks"])) == (75, "SIGUSR1", 2)
     before = len(ledger(tmp_path / STORE))
     assert 1 <= before < NUM_UNITS
     assert cluster.wait_for(number, "COMPLETED", "FAILED")["JobState"] == "COMPLETED"
@@ -134,7 +135,7 @@ def test_a_job_gives_way_to_a_more_urgent_one(cluster: Any, tmp_path: Path, subm
         "#!/bin/bash\ntouch urgent\n", tmp_path, "--exclusive", "--nodelist=n1", "--output=/dev/null"
     )
     cluster.wait_for(urgent, "COMPLETED", "FAILED")
-    (first,) = runs(tmp_path / STORE)
+    first = runs(tmp_path / STORE)[0]
     assert (first["exit_code"], first["reason"]) == (75, "SIGTERM")
     assert cluster.wait_for(number, "COMPLETED", "FAILED")["JobState"] == "COMPLETED"
     assert_each_unit_once(tmp_path / STORE, NUM_UNITS)
@@ -165,9 +166,9 @@ def test_a_dead_rank_ends_the_job_and_another_goes_on(
     assert store_bytes(tmp_path / STORE) == reference
 
 
-def toy(folder: Path, *arguments: object, launcher: str = "srun", warning_s: int = 0) -> str:
+def toy(folder: Path, *arguments: object, warning_s: int = 0) -> str:
     """The script of the engine's toy job on two nodes, which waits for the file `go` before its first start."""
-    (folder / "mine.toml").write_text(ONE_RANK_A_NODE + f'launcher = "{launcher}"\nsetup = ["{WAIT_FOR_GO}"]\n')
+    (folder / "mine.toml").write_text(ONE_RANK_A_NODE + f'setup = ["{WAIT_FOR_GO}"]\n')
     command = [sys.executable, str(TOY_JOB), "toy.zarr", *map(str, arguments)]
     return render(
         Batch(
@@ -176,7 +177,6 @@ def toy(folder: Path, *arguments: object, launcher: str = "srun", warning_s: int
             store="toy.zarr",
             profile=profile.load(str(folder / "mine.toml")),
             request=Request(nodes=2, ranks=2, time_s=600, node_bytes=1 << 30, warning_s=warning_s),
-            mpiexec=str(Path(sys.executable).with_name("mpiexec")),
         )
     )
 
@@ -198,7 +198,7 @@ def test_a_job_hands_out_no_unit_that_would_not_end_in_time(cluster: Any, tmp_pa
     script = toy(tmp_path, "--units", 40, "--seconds", 1).replace("#SBATCH --signal=B:USR1@0\n", "")
     number = start_with_little_time(cluster, tmp_path, script, 15)
     cluster.wait_until(lambda: cluster.job(number)["Restarts"] == "1", "restart")
-    (first,) = runs(tmp_path / "toy.zarr")
+    first = runs(tmp_path / "toy.zarr")[0]
     assert (first["exit_code"], first["reason"]) == (75, "deadline")
     assert datetime.fromisoformat(first["ended"]).timestamp() <= float(first["slurm"]["SLURM_JOB_END_TIME"])
     assert cluster.wait_for(number, "COMPLETED", "FAILED")["JobState"] == "COMPLETED"
@@ -206,10 +206,10 @@ def test_a_job_hands_out_no_unit_that_would_not_end_in_time(cluster: Any, tmp_pa
     assert sorted(units) == list(range(40))
 
 
-def test_the_warning_of_slurm_reaches_the_ranks_of_mpiexec(cluster: Any, tmp_path: Path) -> None:
-    script = toy(tmp_path, "--units", 60, "--seconds", 1, launcher="mpiexec", warning_s=20)
+def test_the_warning_of_slurm_reaches_the_ranks(cluster: Any, tmp_path: Path) -> None:
+    script = toy(tmp_path, "--units", 60, "--seconds", 1, warning_s=20)
     number = start_with_little_time(cluster, tmp_path, script, 50)
     cluster.wait_until(lambda: cluster.job(number)["Restarts"] == "1", "restart")
-    (first,) = runs(tmp_path / "toy.zarr")
+    first = runs(tmp_path / "toy.zarr")[0]
     assert (first["exit_code"], first["reason"], len(first["ranks"])) == (75, "SIGUSR1", 2)
     cluster.call("scancel", number)
