@@ -17,6 +17,8 @@ from analysis.images import image
 from analysis.measures import quantity
 from kernels.errors import RequestError
 
+LIT = {"scale": "histogram", "shade": True}
+
 
 def assert_no_pages(address: str) -> None:
     """Dask's web server listens to this machine alone and answers nothing."""
@@ -34,14 +36,17 @@ def test_a_local_cluster_draws_the_same_picture_behind_tls(store: Callable[..., 
     with connect("none") as client:
         assert client is None
         image(path, path.with_name("threads.png"), client=client)
+        image(path, path.with_name("lit-threads.png"), picture=LIT, client=client)
     with connect("local", n_workers=1, threads_per_worker=1) as client:
         assert client is not None
         assert client.scheduler.address.startswith("tls://127.0.0.1:")
         assert_no_pages(client.dashboard_link)
         image(path, path.with_name("local.png"), client=client)
+        image(path, path.with_name("lit-local.png"), picture=LIT, client=client)
         assert quantity(path, "times[1].sum", client=client) == times[1].sum()
     assert dask.config.get("distributed.scheduler.http.routes"), "the settings are as before"
-    assert path.with_name("threads.png").read_bytes() == path.with_name("local.png").read_bytes()
+    for name in ("", "lit-"):
+        assert path.with_name(f"{name}threads.png").read_bytes() == path.with_name(f"{name}local.png").read_bytes()
 
 
 def test_unknown_clusters_name_the_nearest() -> None:
