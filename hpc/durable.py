@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL_SUFFIX = ".partial"
+METADATA_NAME = "zarr.json"
 
 # Some network file systems cannot synchronise a folder; there the rename itself is all that can be had.
 NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP)

@@ -14,9 +14,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
-from hpc.durable import write_durably
-
-METADATA_NAME = "zarr.json"
+from hpc.durable import METADATA_NAME, write_durably
 
 
 class DurableStore(LocalStore):

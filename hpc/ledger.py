@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.durable import make_folder, sync_folder
+from kernels.errors import RequestError
 
 LEDGER_FOLDER = "ledger"
 LEDGER_SUFFIX = ".jsonl"
@@ -103,18 +104,34 @@ def _parse(line: bytes) -> Record | Revocation | None:
 
 def _entries(store: Path) -> Iterator[Record | Revocation]:
     """All entries of all ledger files, file by file in the order of their names."""
-    for path in sorted((store / LEDGER_FOLDER).glob("*" + LEDGER_SUFFIX)):
-        for line in path.read_bytes().splitlines():
+    folder = store / LEDGER_FOLDER
+    try:
+        files = sorted(file for file in folder.iterdir() if file.name.endswith(LEDGER_SUFFIX))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+    for file in files:
+        try:
+            lines = file.read_bytes().splitlines()
+        except OSError as error:
+            raise _unreadable(file, error) from None
+        for line in lines:
             entry = _parse(line)
             if entry is not None:
                 yield entry
+
+
+def _unreadable(path: Path, error: OSError) -> RequestError:
+    """A ledger that cannot be read must not pass for one that says that nothing is finished."""
+    return RequestError(f"{path}: cannot be read ({error.strerror}); make it readable and try again")
 
 
 def read_records(store: Path) -> list[Record]:
     """The records that hold: all of all ledger files, duplicates included, but for those revoked.
 
     A revocation names runs, not times or checksums, so that the order of files and clocks does not matter: a run
-    computes a unit once, and a run that mends the unit has a new name.
+    computes a unit once, and a run that mends the unit has a new name. Raises RequestError where a file cannot be read.
     """
     entries = list(_entries(store))
     revoked = {

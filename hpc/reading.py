@@ -5,6 +5,7 @@ Owns the read-only view that later stages, analysis and `status` use. Never writ
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,29 +17,35 @@ from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from hpc import ledger, shards
+from hpc.durable import METADATA_NAME, PARTIAL_SUFFIX
 from kernels.errors import RequestError
 
 FORMAT = 1
 ROOT_ATTRIBUTE = "horseshoe"
 IDENTITY_ATTRIBUTE = "identity"
+CONSTANTS_ATTRIBUTE = "constants"
 STAGE_ATTRIBUTE = "stage"
+STATED = {"kind": str, "job": dict, "job_hash": str, "pictures": dict, "kernel_digest": str}
+"""What the root attribute holds beside its format."""
 
 
 class Reader:
     """A read-only view of one store; use `open_for_reading`.
 
     `path` is the store's folder, `attributes` the root attribute `horseshoe` (format, kind, job, job_hash, pictures,
-    kernel_digest), `identity` the resolved job without what may change between starts. What is finished is asked of
-    the ledgers at each call, so that a reader can follow a store that is being computed.
+    kernel_digest), `identity` the resolved job without what may change between starts, `stated_constants` the constants that
+    there should be. What is finished is asked of the ledgers at each call, so that a reader can follow a store that is being
+    computed.
     """
 
     def __init__(self, path: Path, group: zarr.Group) -> None:
         root: dict[str, Any] = group.attrs.asdict()
         # Zarr's own listing warns of ledger/, runs/ and logs/, which are no part of its hierarchy.
-        members = {file.parent.name: _open_array(group, file) for file in path.glob("*/zarr.json")}
+        members = {file.parent.name: _open_array(group, file) for file in _metadata_files(path)}
         self.path = path
         self.attributes: Mapping[str, Any] = root[ROOT_ATTRIBUTE]
         self.identity: Mapping[str, Any] = root[IDENTITY_ATTRIBUTE]
+        self.stated_constants: tuple[str, ...] = tuple(root.get(CONSTANTS_ATTRIBUTE, ()))
         self._arrays = {name: member for name, member in members.items() if STAGE_ATTRIBUTE in member.attrs}
         self._constants = {name: member for name, member in members.items() if STAGE_ATTRIBUTE not in member.attrs}
         self._complete: set[str] = set()
@@ -131,32 +138,70 @@ class Reader:
         return shards.read(array)
 
 
+def is_store(path: Path) -> bool:
+    """Whether a folder holds a Horseshoe store of any format."""
+    try:
+        root = _root(path)
+    except OSError:
+        return False
+    return ROOT_ATTRIBUTE in root and IDENTITY_ATTRIBUTE in root
+
+
+def open_for_reading(path: Path | str) -> Reader:
+    """Open a store to read.
+
+    Raises RequestError where there is none, where it cannot be read, or of a format this version does not know.
+    """
+    path = Path(path)
+    try:
+        path.stat()
+        root = _root(path)
+    except FileNotFoundError:
+        raise RequestError(f"{path}: no such store; `horseshoe run JOB --out {path}` makes one") from None
+    except OSError as error:
+        raise RequestError(f"{error.filename or path}: cannot be read ({error.strerror})") from None
+    if ROOT_ATTRIBUTE not in root or IDENTITY_ATTRIBUTE not in root:
+        raise RequestError(f"{path}: not a Horseshoe store; name the folder that `horseshoe run` made")
+
+    # Look at the format before all else: what follows holds for ours.
+    stated = root[ROOT_ATTRIBUTE]
+    if not isinstance(stated, dict) or stated.get("format") != FORMAT:
+        found = stated.get("format") if isinstance(stated, dict) else None
+        raise RequestError(f"{path}: store format {found!r}, this version reads {FORMAT}; use the version that made it")
+    for key, kind in STATED.items():
+        if not isinstance(stated.get(key), kind):
+            raise RequestError(
+                f"{path / METADATA_NAME}: damaged: no {ROOT_ATTRIBUTE}.{key}; restore the file from a copy"
+            )
+    if not isinstance(root[IDENTITY_ATTRIBUTE], dict) or not isinstance(root.get(CONSTANTS_ATTRIBUTE, []), list):
+        raise RequestError(f"{path / METADATA_NAME}: damaged: no {IDENTITY_ATTRIBUTE}; restore the file from a copy")
+    try:
+        return Reader(path, zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3))
+    except OSError as error:
+        raise RequestError(f"{error.filename or path}: cannot be read ({error.strerror})") from None
+    except (TypeError, KeyError):
+        raise RequestError(f"{path / METADATA_NAME}: damaged; restore the file from a copy") from None
+
+
+def _root(path: Path) -> dict[str, Any]:
+    """The root attributes of a Zarr group; empty where there is none. Raises OSError where the disk refuses."""
+    try:
+        metadata = json.loads((path / METADATA_NAME).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    is_group = isinstance(metadata, dict) and (metadata.get("zarr_format"), metadata.get("node_type")) == (3, "group")
+    attributes = metadata.get("attributes") if is_group else None
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _metadata_files(path: Path) -> list[Path]:
+    """The metadata of the arrays of a store. Raises OSError where a folder cannot be read."""
+    folders = [folder for folder in path.iterdir() if not folder.name.endswith(PARTIAL_SUFFIX)]
+    return [folder / METADATA_NAME for folder in folders if (folder / METADATA_NAME).is_file()]
+
+
 def _open_array(group: zarr.Group, metadata: Path) -> zarr.Array[Any]:
     try:
         return zarr.open_array(group.store, path=metadata.parent.name, mode="r", zarr_format=3)
     except (OSError, ValueError, TypeError, KeyError):
         raise RequestError(f"{metadata}: damaged; delete it and run the job again, which writes it anew") from None
-
-
-def is_store(path: Path) -> bool:
-    """Whether a folder holds a Horseshoe store of any format."""
-    try:
-        group = zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3)
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
-    return ROOT_ATTRIBUTE in group.attrs and IDENTITY_ATTRIBUTE in group.attrs
-
-
-def open_for_reading(path: Path | str) -> Reader:
-    """Open a store to read. Raises RequestError where there is none, or of a format this version does not know."""
-    path = Path(path)
-    if not path.exists():
-        raise RequestError(f"{path}: no such store; `horseshoe run JOB --out {path}` makes one")
-    if not is_store(path):
-        raise RequestError(f"{path}: not a Horseshoe store; name the folder that `horseshoe run` made")
-    group = zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3)
-    root: Any = group.attrs[ROOT_ATTRIBUTE]
-    if not isinstance(root, dict) or root.get("format") != FORMAT:
-        found = root.get("format") if isinstance(root, dict) else None
-        raise RequestError(f"{path}: store format {found!r}, this version reads {FORMAT}; use the version that made it")
-    return Reader(path, group)

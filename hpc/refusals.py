@@ -8,19 +8,50 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hpc.durable import METADATA_NAME, partial_run
 from hpc.plan import ArraySpec, Plan
 from hpc.reading import Reader
 from kernels.errors import RequestError
 
+LONGEST_MOVE_S = 5.0
 NUM_DIFFERENCES_SHOWN = 5
 NUM_CHARACTERS_SHOWN = 60
 ABSENT = "absent"
+
+
+def resolved(path: Path | str) -> Path:
+    """The path without links, absolute; RequestError for one that is none."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0].partition(" from ")[0]
+        raise RequestError(f"{path}: cannot be used ({reason}); choose another path") from None
+
+
+def is_taken(place: Path) -> bool:
+    """Whether there is something at the path that has to be a store.
+
+    Waits for a store that another run is just putting into its folder; where that run died, RequestError.
+    """
+    end_s = time.monotonic() + LONGEST_MOVE_S
+    while place.is_dir():
+        entries = {file.name for file in place.iterdir()}
+        making = {name for name in entries if partial_run(Path(name)) is not None}
+        if entries == making:
+            return False
+        if METADATA_NAME in entries or not making:
+            return True
+        if time.monotonic() > end_s:
+            raise RequestError(f"{place}: a run died while it made a store here; empty the folder and run again")
+        time.sleep(0.05)
+    return place.exists()
 
 
 def check_place(place: Path) -> None:

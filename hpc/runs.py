@@ -88,15 +88,16 @@ def sweep(place: Path, *, by: str) -> None:
     dead = {run for run, record in read_runs(place).items() if known_dead(record) and not record.get("swept")}
     if dead:
         for file in place.rglob("*" + PARTIAL_SUFFIX):
-            if partial_run(file) in dead:
+            if partial_run(file) in dead and file.is_file():
                 file.unlink(missing_ok=True)
         for run in dead:
             update(place, run, {"swept": True}, by=by)
 
-    # Stores that were never finished being made stand beside this one.
-    for folder in place.parent.glob(f"{glob.escape(place.name)}.*{PARTIAL_SUFFIX}"):
+    # Stores that were never finished being made stand beside this one, or in it where it was made in a folder that was there.
+    inside = [folder for folder in place.glob("*" + PARTIAL_SUFFIX) if folder.is_dir()]
+    for folder in [*place.parent.glob(f"{glob.escape(place.name)}.*{PARTIAL_SUFFIX}"), *inside]:
         maker = partial_run(folder)
-        if maker is not None and known_dead(read_runs(folder).get(maker, {})):
+        if maker is not None and (maker in dead or known_dead(read_runs(folder).get(maker, {}))):
             shutil.rmtree(folder, ignore_errors=True)
 
 

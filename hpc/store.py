@@ -18,15 +18,16 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.core.array_spec import ArrayConfigLike
 
 from hpc import runs, shards
-from hpc.durable import make_folder, partial_path, sync_folder
-from hpc.durable_store import METADATA_NAME, DurableStore
+from hpc.durable import METADATA_NAME, make_folder, partial_path, sync_folder
+from hpc.durable_store import DurableStore
 from hpc.ledger import LEDGER_FOLDER, LEDGER_SUFFIX, LedgerFile, Record, Revocation
 from hpc.plan import ArraySpec, Plan, Stage, Values, num_shards
-from hpc.reading import IDENTITY_ATTRIBUTE, ROOT_ATTRIBUTE, STAGE_ATTRIBUTE, open_for_reading
-from hpc.refusals import check_place, check_same_job
+from hpc.reading import CONSTANTS_ATTRIBUTE, IDENTITY_ATTRIBUTE, ROOT_ATTRIBUTE, STAGE_ATTRIBUTE, open_for_reading
+from hpc.refusals import check_place, check_same_job, is_taken, resolved
 from kernels.errors import RequestError
 
 COMPRESSION_LEVEL = 1
+NEW_STORE = "store"
 WRITE_CONFIG: ArrayConfigLike = {"write_empty_chunks": True}
 
 
@@ -36,10 +37,10 @@ def check(path: Path | str, plan: Plan) -> None:
     Raises RequestError: a path that cannot be written, a folder that is something else, a store made by another job
     (naming the keys that differ) or by another version of the kernel. An absent or empty folder is fine.
     """
-    place = Path(path).resolve()
+    place = resolved(path)
     try:
         check_place(place)
-        if _is_taken(place):
+        if is_taken(place):
             check_same_job(open_for_reading(place), plan, runs.read_runs(place))
     except OSError as error:
         raise RequestError(f"{path}: cannot be used ({error.strerror or error}); choose another --out") from None
@@ -49,14 +50,14 @@ def prepare(path: Path | str, plan: Plan, *, run_id: str) -> None:
     """Create the store of a plan, or make ready the one that is there; to be called by one process of a run.
 
     Does `check` first, records the run in runs/ID.json, brings attributes up to date, mends damaged constants and
-    sweeps partial files of dead runs. A new store appears whole: it is made beside its place and renamed. Raises
+    sweeps partial files of dead runs. A new store appears whole: it is made under another name and renamed. Raises
     RequestError as `check` does, and where the disk refuses.
     """
     runs.check_id(run_id)
     check(path, plan)
-    place = Path(path).resolve()
+    place = resolved(path)
     try:
-        if not _is_taken(place):
+        if not is_taken(place):
             _create(place, plan, run_id)
         runs.begin(place, run_id)
         _refresh(place, plan, run_id)
@@ -67,7 +68,7 @@ def prepare(path: Path | str, plan: Plan, *, run_id: str) -> None:
 
 def append_provenance(path: Path | str, run_id: str, record: Mapping[str, Any]) -> None:
     """Add facts to STORE/runs/ID.json, durably; `ended` (ISO 8601, UTC) says that the run writes no more."""
-    runs.update(Path(path).resolve(), run_id, record)
+    runs.update(resolved(path), run_id, record)
 
 
 def finished_units(path: Path | str, stage: Stage | str) -> NDArray[np.bool_]:
@@ -77,7 +78,7 @@ def finished_units(path: Path | str, stage: Stage | str) -> NDArray[np.bool_]:
 
 def revoke(path: Path | str, revocations: list[Revocation], name: str) -> None:
     """Append revocations to a ledger file of their own, STORE/ledger/`name`.jsonl, durably."""
-    file = LedgerFile(Path(path).resolve() / LEDGER_FOLDER / (name + LEDGER_SUFFIX))
+    file = LedgerFile(resolved(path) / LEDGER_FOLDER / (name + LEDGER_SUFFIX))
     try:
         for revocation in revocations:
             file.append(revocation)
@@ -89,7 +90,7 @@ class Writer:
     """Writes the units that one rank of one run has finished: shards, then the record. For one thread at a time."""
 
     def __init__(self, path: Path | str, plan: Plan, run_id: str, rank: int) -> None:
-        place = Path(path).resolve()
+        place = resolved(path)
         self._plan = plan
         self._run_id = run_id
         self._store = DurableStore(place, writer=f"{run_id}-{rank}")
@@ -147,14 +148,13 @@ def _fit(spec: ArraySpec, unit: int, value: NDArray[Any]) -> NDArray[Any]:
     return value.reshape(shape)
 
 
-def _is_taken(place: Path) -> bool:
-    """Whether there is something at the path that has to be a store."""
-    return place.exists() and not (place.is_dir() and not any(place.iterdir()))
-
-
 def _create(place: Path, plan: Plan, run_id: str) -> None:
-    """Make a whole store beside its place, then rename it there. Another run that was faster wins."""
-    partial = partial_path(place, f"{run_id}-store")
+    """Make a whole store under another name, then put it in its place. Another run that was faster wins.
+
+    A folder that is there already stays: it may be where the user works, or a disk of its own.
+    """
+    inside = place.is_dir()
+    partial = partial_path(place / NEW_STORE if inside else place, f"{run_id}-store")
     try:
         make_folder(partial)
         runs.begin(partial, run_id)
@@ -171,19 +171,34 @@ def _create(place: Path, plan: Plan, run_id: str) -> None:
         for spec, values in plan.constants:
             _mend_constant(_create_array(store, spec, None), values)
         try:
-            partial.rename(place)
+            if inside:
+                _move_contents(partial, place)
+            else:
+                partial.rename(place)
         except OSError:
-            if not (place / METADATA_NAME).exists():
+            if not is_taken(place):
                 raise
-        sync_folder(place.parent)
+        sync_folder(place if inside else place.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     check(place, plan)
 
 
+def _move_contents(partial: Path, place: Path) -> None:
+    """Put a store into an empty folder: the runs first, which it takes from one store alone, its metadata last."""
+    names = [file.name for file in partial.iterdir()]
+    for name in sorted(names, key=lambda name: (name != runs.RUNS_FOLDER, name == METADATA_NAME)):
+        (partial / name).rename(place / name)
+        sync_folder(place)
+
+
 def _root_attributes(plan: Plan) -> dict[str, Any]:
     """The root attributes as they come back from a store: tuples as lists."""
-    root = {ROOT_ATTRIBUTE: dict(plan.attributes), IDENTITY_ATTRIBUTE: dict(plan.identity)}
+    root = {
+        ROOT_ATTRIBUTE: dict(plan.attributes),
+        IDENTITY_ATTRIBUTE: dict(plan.identity),
+        CONSTANTS_ATTRIBUTE: sorted(spec.name for spec, _ in plan.constants),
+    }
     return dict(json.loads(json.dumps(root)))
 
 
@@ -220,7 +235,12 @@ def _refresh(place: Path, plan: Plan, run_id: str) -> None:
     reader = open_for_reading(place)
     store = DurableStore(place, writer=f"{run_id}-store")
     root = _root_attributes(plan)
-    if root != {ROOT_ATTRIBUTE: reader.attributes, IDENTITY_ATTRIBUTE: reader.identity}:
+    present = {
+        ROOT_ATTRIBUTE: reader.attributes,
+        IDENTITY_ATTRIBUTE: reader.identity,
+        CONSTANTS_ATTRIBUTE: list(reader.stated_constants),
+    }
+    if root != present:
         zarr.open_group(store, mode="r+", zarr_format=3).update_attributes(root)
     for stage in plan.stages:
         for spec in stage.arrays:

@@ -141,9 +141,9 @@ def _bad_constants(reader: Reader) -> Iterator[Fault]:
 
 
 def _lost_metadata(reader: Reader, records: list[Record]) -> Iterator[Fault]:
-    """Arrays that the ledgers know and Zarr does not. The next run writes their metadata again."""
-    known = {name for record in records for name in record.files}
-    for name in sorted(known - set(reader.arrays())):
+    """Arrays that the ledgers or the root attributes know and Zarr does not. The next run writes their metadata again."""
+    known = {name for record in records for name in record.files} | set(reader.stated_constants)
+    for name in sorted(known - {*reader.arrays(), *reader.constants()}):
         yield Fault(f"{name}/zarr.json", "missing", name)
 
 

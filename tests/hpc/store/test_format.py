@@ -76,7 +76,7 @@ def test_layout_is_complete_and_true(place):
 
 def test_root_attributes(place):
     attributes = json.loads((place / "zarr.json").read_text())["attributes"]
-    assert set(attributes) == {"horseshoe", "identity"}
+    assert set(attributes) == {"horseshoe", "identity", "constants"}
     assert set(table("Root attributes")) == set(attributes["horseshoe"])
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpc import runs, store
+from hpc import refusals, runs, store
 from hpc.durable import partial_path, partial_run
 from hpc.plan import ArraySpec
 from hpc.reading import open_for_reading
@@ -408,3 +408,85 @@ def test_constants_are_computed_shard_by_shard(toy, tmp_path):
     after = snapshot(place / "x/c")
     assert {name for name in after if after[name] != before[name]} == {"3", "3/0"}
     assert after["3/0"][1] == before["3/0"][1]
+
+
+# A folder that is there
+
+
+def test_a_folder_that_is_there_stays_the_same_folder(toy, tmp_path, monkeypatch):
+    """It may be where the user's shell stands."""
+    place = tmp_path / "here"
+    place.mkdir()
+    number = place.stat().st_ino
+    monkeypatch.chdir(place)
+    store.prepare(".", toy.plan(), run_id="first")
+    assert Path().resolve() == place
+    assert place.stat().st_ino == number
+    toy.write(Path(), "first")
+    assert verify(".") == []
+    assert [file.name for file in tmp_path.iterdir()] == ["here"]
+    assert not list(place.glob("*.partial"))
+    store.prepare(".", toy.plan(), run_id="second")
+
+
+def test_a_folder_that_cannot_be_renamed_will_do(toy, tmp_path, monkeypatch):
+    """A mount point, or a folder whose parent is read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    rename = Path.rename
+
+    def refuse(self, target):
+        if Path(target) == place:
+            raise OSError(16, "Device or resource busy")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    store.prepare(place, toy.plan(), run_id="first")
+    assert open_for_reading(place).arrays()
+
+
+def test_runs_that_start_at_once_share_a_folder(toy, tmp_path):
+    place, errors, barrier = tmp_path / "toy.zarr", [], threading.Barrier(4)
+    place.mkdir()
+
+    def start(run_id: str) -> None:
+        try:
+            barrier.wait()
+            store.prepare(place, toy.plan(), run_id=run_id)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=start, args=(f"run{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert not list(place.glob("*.partial"))
+    assert set(runs.read_runs(place)) == {f"run{number}" for number in range(4)}
+    assert verify(place) == []
+
+
+def test_what_died_in_a_folder_is_swept_or_said(toy, tmp_path, monkeypatch):
+    place = tmp_path / "toy.zarr"
+    half = partial_path(place / "store", "dead-run-store")
+    runs.update(half, "dead-run", {"ended": "2026-01-01T00:00:00+00:00"})
+    (half / "zarr.json").write_text("{}")
+    store.prepare(place, toy.plan(), run_id="first")
+    assert open_for_reading(place).arrays()
+    assert not half.exists()
+
+    # Between the first file and the last: nothing says whose the rest is.
+    monkeypatch.setattr(refusals, "LONGEST_MOVE_S", 0.1)
+    half.mkdir()
+    (place / "zarr.json").rename(half / "zarr.json")
+    refused(place, toy.plan(), tmp_path, "toy.zarr: a run died while it made a store here; empty the folder")
+
+
+def test_paths_that_are_none_are_refused_in_one_line(toy, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    refused_paths = {"loop": "(?i)symlink loop|symbolic links", "x" * 300: "File name too long", "a\0b": "null"}
+    for name, match in refused_paths.items():
+        with pytest.raises(RequestError, match=match) as caught:
+            store.check(tmp_path / name, toy.plan())
+        assert "\n" not in str(caught.value)

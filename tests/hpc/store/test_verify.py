@@ -151,7 +151,7 @@ def test_lost_metadata_is_named_and_mended(toy, filled):
     for name in ("times", "histogram", "y"):
         shutil.copytree(filled / name, filled.parent / name)
         (filled / name / "zarr.json").unlink()
-    assert {("times/zarr.json", "missing"), ("histogram/zarr.json", "missing")} <= {
+    assert {(f"{name}/zarr.json", "missing") for name in ("times", "histogram", "y")} == {
         (fault.file, fault.kind) for fault in verify(filled)
     }
     store.prepare(filled, toy.plan(), run_id="second")
@@ -182,3 +182,39 @@ def test_what_is_no_store_is_refused(tmp_path):
         verify(tmp_path / "none.zarr")
     with pytest.raises(RequestError, match="not a Horseshoe store"):
         verify(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["format", "kind", "job", "job_hash", "pictures", "kernel_digest"])
+@pytest.mark.parametrize("value", [None, 7])
+def test_damaged_root_attributes_are_one_line(filled, key, value):
+    root = json.loads((filled / "zarr.json").read_text())
+    stated = root["attributes"]["horseshoe"]
+    if value is None:
+        del stated[key]
+    else:
+        stated[key] = value
+    (filled / "zarr.json").write_text(json.dumps(root))
+    with pytest.raises(RequestError, match=r"store format|zarr.json: damaged: no horseshoe\.\w+; restore") as caught:
+        open_for_reading(filled)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_ledger_that_cannot_be_read_is_not_an_empty_one(filled):
+    ledger = filled / "ledger/first-0.jsonl"
+    ledger.rename(filled / "kept")
+    ledger.mkdir()
+    with pytest.raises(RequestError, match=r"ledger/first-0.jsonl: cannot be read \(Is a directory\)"):
+        store.finished_units(filled, "map")
+    ledger.rmdir()
+    ledger.parent.rmdir()
+    ledger.parent.write_text("")
+    with pytest.raises(RequestError, match=r"ledger: cannot be read \(Not a directory\)"):
+        verify(filled)
+
+
+def test_paths_that_no_disk_takes_are_one_line(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for place, reason in ((tmp_path / "loop", "symbolic links"), (tmp_path / ("x" * 300), "File name too long")):
+        with pytest.raises(RequestError, match=reason) as caught:
+            open_for_reading(place)
+        assert "\n" not in str(caught.value)
