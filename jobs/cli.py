@@ -68,6 +68,13 @@ def dispatch(arguments: Sequence[str]) -> int:
         # The reader of stdout has gone (`horseshoe list | head`): nothing is left to say, nor at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
+    except OSError as error:
+        # Once MPI has begun, an error on one rank has to end them all: that is done where it began.
+        if "run" in arguments[:1] and "mpi4py.MPI" in sys.modules:
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        refuse(f"{place}{error.strerror or error}")
+        return EXIT_REQUEST
     return code if isinstance(code, int) else EXIT_DONE
 
 

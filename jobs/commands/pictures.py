@@ -24,5 +24,7 @@ def picture_overrides(assignments: Sequence[str], value: str | None, colormap: s
 
 
 def result_path(store: Path, out: Path | None, suffix: str) -> Path:
-    """`out`, else the store's name with another suffix in this folder."""
-    return out or Path(store.resolve().stem + suffix)
+    """`out`, else the store's name with another suffix in this folder; RequestError for a store's path that is none."""
+    from hpc.refusals import resolved
+
+    return out or Path(resolved(store).stem + suffix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -203,3 +204,21 @@ def test_a_package_of_another_project(
     code, out, err = command_line("list")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"package kernels is found at {tmp_path / 'kernels'}" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("loop", "ymbolic links|ymlink loop"), ("x" * 300, "File name too long"), ("file/in", "")]
+)
+@pytest.mark.parametrize("verb", ["plan", "status", "verify", "image", "measure summary"])
+def test_paths_that_no_disk_takes(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, name: str, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    Path("file").write_text("")
+    suffix = ".toml" if verb == "plan" else ""
+    if suffix and name == "loop":
+        Path("loop.toml").symlink_to("loop.toml")
+    code, out, err = command_line(*verb.split(), name + suffix)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"horseshoe: .*({reason}).*\n", err)
