@@ -24,7 +24,7 @@ from jobs.sections import Check, Frames, Numerics, Picture, RunSection, Section,
 from kernels.backends.base import Backend
 from kernels.errors import RequestError
 
-KINDS = {"divergence": "jobs.divergence", "boundary": "jobs.boundary"}
+KINDS = {"divergence": "jobs.divergence.kind", "boundary": "jobs.boundary.kind"}
 """Module of every job kind; imported when a job of that kind is loaded."""
 
 NAME = r"^[a-z0-9-]{1,64}$"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jobs import model
-from jobs.boundary import Boundary, formulas_of
-from jobs.boundary_given import over_pixels
-from jobs.boundary_stage import BoundaryStage
+from jobs.boundary.given import over_pixels
+from jobs.boundary.kind import Boundary, formulas_of
+from jobs.boundary.stage import BoundaryStage
 from jobs.reading import merge
 from jobs.view import window
 from kernels import iterate

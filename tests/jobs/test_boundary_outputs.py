@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jobs import model
-from jobs.boundary_outputs import NO_ROOT, distance, nearest_root, smooth
+from jobs.boundary.outputs import NO_ROOT, distance, nearest_root, smooth
 
 from .conftest import compute
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jobs import model
-from jobs.boundary_roots import MOST_ROOTS, distinct
-from jobs.polynomial import NotAPolynomialError, coefficients
+from jobs.boundary.polynomial import NotAPolynomialError, coefficients
+from jobs.boundary.roots import MOST_ROOTS, distinct
 from kernels.expression import parse
 
 from .conftest import compute

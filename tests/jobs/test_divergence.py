@@ -10,7 +10,7 @@ import pytest
 
 from hpc import store
 from jobs import model
-from jobs.divergence_stage import DivergenceStage
+from jobs.divergence.stage import DivergenceStage
 
 from .conftest import compute, unit_arrays
 

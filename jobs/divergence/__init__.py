@@ -1,0 +1,1 @@
+"""Job kind `divergence`: where two copies of three bodies separate; `kind` is what the job model loads."""
