@@ -84,6 +84,16 @@ def runs(store: Path) -> list[dict[str, Any]]:
     )
 
 
+def wait_for_restart(cluster: Any, number: str) -> None:
+    """Wait until a job is in the queue again, not at its end."""
+    cluster.wait_until(
+        lambda: cluster.job(number)["Restarts"] == "1" or cluster.job(number)["JobState"] in ("COMPLETED", "FAILED"),
+        "restart",
+    )
+    job = cluster.job(number)
+    assert job["Restarts"] == "1", Path(job["StdOut"]).read_text()
+
+
 def assert_each_unit_once(store: Path, num_units: int) -> None:
     assert sorted(record["unit"] for record in ledger(store)) == list(range(num_units))
 
@@ -117,7 +127,7 @@ def test_a_job_that_is_told_to_go_comes_back(
     (number,) = submit(more=f'launcher = "{launcher}"\n')
     cluster.wait_until(lambda: ledger(tmp_path / STORE), "finished unit")
     cluster.call("scancel", "--signal=USR1", *options, number)
-    cluster.wait_until(lambda: cluster.job(number)["Restarts"] == "1", "restart")
+    wait_for_restart(cluster, number)
     first = runs(tmp_path / STORE)[0]
     assert (first["exit_code"], first["reason"], len(first["ranks"])) == (75, "SIGUSR1", 2)
     before = len(ledger(tmp_path / STORE))
@@ -197,7 +207,7 @@ def start_with_little_time(cluster: Any, folder: Path, script: str, seconds: flo
 def test_a_job_hands_out_no_unit_that_would_not_end_in_time(cluster: Any, tmp_path: Path) -> None:
     script = toy(tmp_path, "--units", 40, "--seconds", 1).replace("#SBATCH --signal=B:USR1@0\n", "")
     number = start_with_little_time(cluster, tmp_path, script, 15)
-    cluster.wait_until(lambda: cluster.job(number)["Restarts"] == "1", "restart")
+    wait_for_restart(cluster, number)
     first = runs(tmp_path / "toy.zarr")[0]
     assert (first["exit_code"], first["reason"]) == (75, "deadline")
     assert datetime.fromisoformat(first["ended"]).timestamp() <= float(first["slurm"]["SLURM_JOB_END_TIME"])
@@ -207,9 +217,9 @@ def test_a_job_hands_out_no_unit_that_would_not_end_in_time(cluster: Any, tmp_pa
 
 
 def test_the_warning_of_slurm_reaches_the_ranks(cluster: Any, tmp_path: Path) -> None:
-    script = toy(tmp_path, "--units", 60, "--seconds", 1, warning_s=20)
+    script = toy(tmp_path, "--units", 120, "--seconds", 1, warning_s=20)
     number = start_with_little_time(cluster, tmp_path, script, 50)
-    cluster.wait_until(lambda: cluster.job(number)["Restarts"] == "1", "restart")
+    wait_for_restart(cluster, number)
     first = runs(tmp_path / "toy.zarr")[0]
     assert (first["exit_code"], first["reason"], len(first["ranks"])) == (75, "SIGUSR1", 2)
     cluster.call("scancel", number)
