@@ -41,7 +41,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest --timeout 180 -m "not check and not gpu"
+	$(BIN)/python -m pytest --timeout 300 --numprocesses 2 -m "not check and not gpu and not mpi and not slurm"
+	$(BIN)/python -m pytest --timeout 300 -m "(mpi or slurm) and not check and not gpu"
 
 check: $(VENV)/.dev
 	@mkdir -p build
