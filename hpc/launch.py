@@ -101,14 +101,14 @@ def wait(request: Request) -> None:
 def agree(comm: Intracomm, function: Callable[[], Value]) -> Value:
     """Run `function` on rank 0 and return its result, which is broadcast, on all ranks.
 
-    A RequestError becomes one line on stderr; then every rank leaves with code 2.
+    A RequestError, or a file system that refuses, becomes one line on stderr; then every rank leaves with code 2.
     """
     outcome: tuple[Value | None, str | None] = (None, None)
     if comm.rank == 0:
         try:
             outcome = (function(), None)
-        except RequestError as error:
-            outcome = (None, str(error))
+        except (RequestError, OSError) as error:
+            outcome = (None, _line_of(error))
 
     # Sleep until rank 0 is through; the broadcast itself is then short.
     wait(comm.Ibarrier())
@@ -121,14 +121,15 @@ def agree(comm: Intracomm, function: Callable[[], Value]) -> Value:
 def everywhere(comm: Intracomm, function: Callable[[], Value]) -> Value:
     """Run `function` on every rank and return each rank's own result.
 
-    Where it raises RequestError on any rank, the first rank's line is printed once and every rank leaves with code 2.
+    Where it raises RequestError or OSError on any rank, the first rank's line is printed once and every rank leaves
+    with code 2.
     """
     value: Any = None
     message: str | None = None
     try:
         value = function()
-    except RequestError as error:
-        message = str(error)
+    except (RequestError, OSError) as error:
+        message = _line_of(error)
     wait(comm.Ibarrier())
     for found in comm.allgather(message):
         if found is not None:
@@ -173,6 +174,13 @@ def say(message: str) -> None:
     """Print the one line that a user's mistake gets."""
     with contextlib.suppress(OSError, ValueError):
         print(f"horseshoe: {one_line(message)}", file=sys.stderr, flush=True)
+
+
+def _line_of(error: RequestError | OSError) -> str:
+    """What to say of a mistake, or of a file."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the file system'}: {error.strerror or error}"
+    return str(error)
 
 
 def _flush() -> None:

@@ -38,13 +38,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
+class _File(logging.FileHandler):
+    """A log file that may fill up: that shows itself where results are written, not in a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Lose the line."""
+
+
 class RankLog:
-    """Context in which everything that is logged in this process goes to the rank's file."""
+    """Context in which everything that is logged in this process goes to the rank's file. Raises OSError at first."""
 
     def __init__(self, store: Path, run_id: str, rank: int) -> None:
         folder = store / LOGS_FOLDER
         folder.mkdir(exist_ok=True)
-        self._handler = logging.FileHandler(folder / f"{run_id}-{rank}.jsonl", encoding="utf-8")
+        self._handler = _File(folder / f"{run_id}-{rank}.jsonl", encoding="utf-8")
         self._handler.setFormatter(JsonFormatter(rank))
         self._former_level = logging.getLogger().level
 

@@ -130,6 +130,13 @@ print("not reached")
     assert (code, out, err) == (2, "", "horseshoe: run.device: not on rank 0\n")
 
 
+@pytest.mark.parametrize("function", ["agree", "everywhere"])
+@pytest.mark.mpi
+def test_a_file_system_that_refuses_is_one_line(run_code: Any, function: str, tmp_path: Path) -> None:
+    code, _, err = run_code(2, f"launch.{function}(comm, lambda: open('{tmp_path}/nowhere/file'))")
+    assert (code, err) == (2, f"horseshoe: {tmp_path}/nowhere/file: No such file or directory\n")
+
+
 @pytest.mark.mpi
 def test_waiting_for_rank_0_costs_no_core(run_code: Any) -> None:
     code, out, _ = run_code(

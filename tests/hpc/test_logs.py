@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from hpc.logs import RankLog
 
@@ -34,3 +37,12 @@ def test_a_line_is_an_object(tmp_path: Path) -> None:
         "path": str(tmp_path),
     }
     assert second["exception"].endswith("ZeroDivisionError: in a test")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_full_disk_loses_lines_and_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "run-0.jsonl").symlink_to("/dev/full")
+    with suppress(OSError), RankLog(tmp_path, "run", 0):
+        logging.getLogger("hpc.test").info("lost")
+    assert capfd.readouterr().err == ""
