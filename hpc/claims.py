@@ -44,7 +44,9 @@ class Claims:
 
     `costs` has one entry a unit; `finished` is the bitmap of units that are durable already; `concurrent_units` has
     one entry a rank. `deadline_s` is on the clock that `orders` is given; `grace_s` is granted to units in flight
-    when the job is told to stop. `seconds_per_cost` is the plan's estimate, used until five units are timed.
+    when the job is told to stop. `seconds_per_cost` is an estimate, used until five units are timed. `window_s` is
+    the time that this start of the job has in all, None where it has done something already: a start that can do
+    nothing in the whole of it is refused, as the next one could do no more.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Claims:
         *,
         grace_s: float,
         deadline_s: float | None = None,
+        window_s: float | None = None,
         seconds_per_cost: float | None = None,
     ) -> None:
         self._costs = costs
@@ -66,6 +69,7 @@ class Claims:
         self._workers = [Worker(number) for number in concurrent_units]
         self._grace_s = grace_s
         self._deadline_s = deadline_s
+        self._window_s = window_s
         self._planned = seconds_per_cost is not None and math.isfinite(seconds_per_cost)
         self._rates: deque[float] = deque(maxlen=MAX_TIMED)
         self._typical: float | None = None
@@ -138,7 +142,19 @@ class Claims:
         if not self._pending:
             self._finish(End(EXIT_DONE, "finished"))
         elif len(self._hungry) == len(self._workers):
-            self._finish(End(EXIT_STOPPED, "deadline"))
+            self._finish(self._too_late())
+
+    def _too_late(self) -> End:
+        """No pending unit fits before the deadline: another start helps, unless this one could not begin even one."""
+        unit_s = self._pending_costs[0] * (self._pessimistic or 0.0)
+        begun = any(worker.num_orders for worker in self._workers)
+        if begun or self._window_s is None or unit_s <= self._window_s:
+            return End(EXIT_STOPPED, "deadline")
+        return End(
+            EXIT_REQUEST,
+            f"run.shard: a unit may take {unit_s:.3g} s, the deadline leaves {max(0.0, self._window_s):.3g} s; "
+            "use a smaller shard, a later deadline or more threads",
+        )
 
     def _grant(self, rank: int, now_s: float) -> Orders:
         """Units for one rank: as many as it wants, and more while they are cheap and enough remain for the others."""

@@ -9,14 +9,14 @@ import logging
 import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc import devices, memory, provenance, store
+from hpc import devices, ledger, memory, provenance, store, trial
 from hpc.claims import Claims
 from hpc.earlier import Earlier
 from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, agree, everywhere, say
@@ -26,10 +26,12 @@ from hpc.options import RunOptions, deadline
 from hpc.plan import Plan, Stage
 from hpc.progress import Display, Meter, StageProgress, State
 from hpc.rank import StageLoop
+from hpc.reading import is_store
 from hpc.stops import Stops
 from hpc.views import choose_view
 from hpc.workers import SLICE_S, Workers
 from kernels.backends.base import Array, Backend
+from kernels.errors import RequestError
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -47,26 +49,33 @@ def run(
     path: Path,
     options: RunOptions,
     *,
-    seconds_per_cost: float | None = None,
+    stops: Stops | None = None,
     backend: Backend | None = None,
     slice_s: float = SLICE_S,
 ) -> int:
     """Compute what is missing of a plan; called by all ranks, in the main thread.
 
     Returns the same exit code on all ranks: 0 when every unit is durable, 75 when stopped by a signal or the
-    deadline, 2 when a unit raised RequestError (its line is printed). The caller then calls `launch.leave`. A
-    RequestError before the first unit (another job's store, no device, too little memory) leaves at once with code 2.
+    deadline, 2 when a unit raised RequestError, could not be written, or takes longer than the deadline allows; the
+    reason is one line on stderr. The caller then calls `launch.leave`. A RequestError before the first unit (another
+    job's store, no device or compiler, too little memory) leaves at once with code 2, before anything is written.
 
-    `seconds_per_cost` is the plan's estimate of a unit's seconds over its cost. `backend` is for tests: by default it
-    is chosen from the options and the rank's place on its host.
+    `stops` is the context of the caller who has entered it earlier. `backend` is for tests: by default it is chosen
+    from the options and the rank's place on its host.
     """
     started_s, started_unix_s = time.monotonic(), time.time()
     with ExitStack() as stack:
-        stops = stack.enter_context(Stops())
+        if stops is None:
+            stops = stack.enter_context(Stops())
         private = comm.Dup()
-        job = _Job(private, plan, path, options, seconds_per_cost, slice_s, stops)
+        job = _Job(private, plan, path, options, slice_s, stops, started_s)
         job.open(stack, backend, started_s - started_unix_s)
-        return job.run()
+        end = job.run()
+
+    # Speak when the bar has gone.
+    if end.code != EXIT_DONE and comm.rank == COORDINATOR:
+        say(end.reason if end.code == EXIT_REQUEST else f"stopped early ({end.reason}); the same command goes on")
+    return end.code
 
 
 class _Job:
@@ -78,17 +87,17 @@ class _Job:
         plan: Plan,
         path: Path,
         options: RunOptions,
-        seconds_per_cost: float | None,
         slice_s: float,
         stops: Stops,
+        started_s: float,
     ) -> None:
         self._comm = comm
         self._plan = plan
         self._path = path
         self._options = options
-        self._seconds_per_cost = seconds_per_cost
         self._slice_s = slice_s
         self._stops = stops
+        self._started_s = started_s
         self._mailbox = Mailbox(comm)
         self._meter: Meter | None = None
         self._display: Display | None = None
@@ -104,10 +113,20 @@ class _Job:
         # Let rank 0 alone look at the environment and at what is on the disk.
         end_s = agree(comm, lambda: deadline(self._options, os.environ, time.time()))
         self._deadline_s = None if end_s is None else end_s + clock_offset_s
+
+        # Try a unit of each stage on all ranks at a time, so that what they share is shared in the measure as well.
+        units = agree(comm, self._pending_units)
+        if self._stops.reason is not None:
+            units = [None] * len(units)
+        measured = self._deadline_s is not None
+        seconds = everywhere(comm, lambda: trial.of_stages(plan.stages, units, self._backend, measured=measured))
+        self._seconds_per_cost = trial.slowest(comm.allgather(seconds))
+
+        # Write from here on.
         self.run_id = agree(comm, provenance.new_run_id)
         agree(comm, lambda: store.prepare(path, plan, run_id=self.run_id))
         self._writer = everywhere(comm, lambda: store.Writer(path, plan, self.run_id, comm.rank))
-        stack.enter_context(RankLog(path, self.run_id, comm.rank))
+        stack.enter_context(everywhere(comm, lambda: RankLog(path, self.run_id, comm.rank)))
         self._record_start()
         self._concurrent_units = comm.allgather(self._backend.concurrent_units)
         if comm.rank == COORDINATOR:
@@ -116,36 +135,40 @@ class _Job:
             self._display = Display(path, lambda: choose_view(self._options.progress))
             stack.callback(self._display.close)
 
-    def run(self) -> int:
+    def run(self) -> End:
         """Run the stages that are not complete, and close everything."""
         end = End(EXIT_DONE, "finished")
-        settled = True
+        settled = fresh = True
         for index, stage in enumerate(self._plan.stages):
             finished = self._finished_units(stage)
             costs = self._begin_measuring(index, stage, finished)
             if finished.all():
                 continue
-            end, settled = self._run_stage(index, stage, finished, costs)
+            claims = None if costs is None else self._make_claims(index, costs, finished, fresh=fresh)
+            end, settled = self._run_stage(index, stage, finished, claims)
+            fresh = False
             if end.code != EXIT_DONE:
                 break
 
         # A thread that did not come back may still use the writer; each record is on the disk by itself.
         if settled:
             self._writer.close()
-        if end.code == EXIT_REQUEST and self._comm.rank == COORDINATOR:
-            say(end.reason)
         self._record_end(end)
-        return end.code
+        return end
 
     def _run_stage(
-        self, index: int, stage: Stage, finished: NDArray[np.bool_], costs: NDArray[np.float64] | None
+        self, index: int, stage: Stage, finished: NDArray[np.bool_], claims: Claims | None
     ) -> tuple[End, bool]:
-        """Run one stage to its end; tell also whether all threads have come back. `costs` is None but on rank 0."""
-        claims = None if costs is None else self._make_claims(costs, finished)
+        """Run one stage to its end; tell also whether all threads have come back. `claims` is None but on rank 0."""
         earlier = Earlier(self._path, [former.name for former in self._plan.stages[:index]])
 
         def write(unit: int, arrays: dict[str, Array], seconds: float) -> None:
-            self._writer.write(index, unit, arrays, seconds)
+            try:
+                self._writer.write(index, unit, arrays, seconds)
+            except OSError as error:
+                raise RequestError(
+                    f"{self._path}: cannot be written ({error.strerror or error}); mend that, the same command goes on"
+                ) from None
 
         workers = Workers(stage, self._backend, earlier, write, slice_s=self._slice_s)
         slots = self._backend.concurrent_units
@@ -170,16 +193,29 @@ class _Job:
         self._meter.begin(index, done, float(costs[finished].sum()), float(costs.sum()), time.monotonic())
         return costs
 
-    def _make_claims(self, costs: NDArray[np.float64], finished: NDArray[np.bool_]) -> Claims:
-        """The queue of a stage."""
+    def _make_claims(
+        self, index: int, costs: NDArray[np.float64], finished: NDArray[np.bool_], *, fresh: bool
+    ) -> Claims:
+        """The queue of a stage; `fresh` where this start has done nothing yet."""
         return Claims(
             costs,
             finished,
             self._concurrent_units,
             grace_s=self._options.grace_s,
             deadline_s=self._deadline_s,
-            seconds_per_cost=self._seconds_per_cost,
+            window_s=self._deadline_s - self._started_s if fresh and self._deadline_s is not None else None,
+            seconds_per_cost=self._seconds_per_cost[index],
         )
+
+    def _pending_units(self) -> list[int | None]:
+        """The middle one of the missing units of each stage, None where it is complete. RequestError as `check`."""
+        store.check(self._path, self._plan)
+        records = ledger.read_records(self._path) if is_store(self._path) else []
+        found: list[int | None] = []
+        for stage in self._plan.stages:
+            pending = np.flatnonzero(~ledger.finished_units(records, stage.name, stage.num_units))
+            found.append(int(pending[pending.size // 2]) if pending.size else None)
+        return found
 
     def _observe(self, claims: Claims, now_s: float) -> None:
         """Publish how far the stage is, a few times a second."""
@@ -196,10 +232,9 @@ class _Job:
     def _record_start(self) -> None:
         """Provenance: who computes, where and with what."""
         ranks = self._comm.gather(provenance.rank_facts(self._comm.rank, self._backend), root=COORDINATOR)
-        if ranks is not None:
-            facts = provenance.job_facts(ranks, os.environ, provenance.mpi_library())
-            store.append_provenance(self._path, self.run_id, facts)
-            log.info("job begins", extra={"run": self.run_id, "command": sys.argv})
+        facts = {} if ranks is None else provenance.job_facts(ranks, os.environ, provenance.mpi_library())
+        agree(self._comm, lambda: store.append_provenance(self._path, self.run_id, facts))
+        log.info("job begins", extra={"run": self.run_id, "command": sys.argv})
 
     def _record_end(self, end: End) -> None:
         """Provenance: when and how the job ended, and the last status."""
@@ -209,7 +244,10 @@ class _Job:
         assert self._display is not None
         self._display.publish(self._meter.finish(STATES[end.code]))
         facts: dict[str, Any] = {"ended": provenance.utc_now(), "exit_code": end.code, "reason": end.reason}
-        store.append_provenance(self._path, self.run_id, facts)
+
+        # Nothing is lost with this record where the disk is full: the process will be found gone.
+        with suppress(OSError):
+            store.append_provenance(self._path, self.run_id, facts)
 
 
 def _neighbours(comm: Intracomm) -> tuple[int, int, int]:

@@ -39,8 +39,9 @@ class Lines:
             log.info(snapshot.line())
 
     def close(self, snapshot: Snapshot) -> None:
-        """Show its end."""
-        log.info(snapshot.line())
+        """Show its end; a refusal has a line of its own, and no other."""
+        if snapshot.state != "refused":
+            log.info(snapshot.line())
         log.removeHandler(self._handler)
 
 

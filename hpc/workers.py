@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from hpc.plan import Finished, Stage
+from hpc.trial import out_of_memory
 from kernels.backends.base import Array, Backend, Run
 from kernels.errors import RequestError
 
@@ -173,7 +174,7 @@ class Workers:
         except RequestError as error:
             return Refused(unit, str(error))
         except MemoryError:
-            return Refused(unit, self._memory_message(unit))
+            return Refused(unit, out_of_memory(self._stage, unit))
         except BaseException as error:
             error.add_note(f"in unit {unit} of stage {self._stage.name!r}")
             return Crashed(unit, error)
@@ -214,8 +215,3 @@ class Workers:
         finally:
             with self._lock:
                 del self._flights[unit]
-
-    def _memory_message(self, unit: int) -> str:
-        """The line for a unit that does not fit."""
-        mebibytes = self._stage.memory_bytes(unit) / 2**20
-        return f"run.shard: out of memory in unit {unit} of stage {self._stage.name!r}, which needs {mebibytes:.0f} MiB"

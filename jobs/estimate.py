@@ -6,19 +6,16 @@ Pure arithmetic over the plan protocol, but for `probe`, which works half a seco
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpc import memory
+from hpc import memory, trial
 from hpc.plan import ArraySpec, Plan, Stage, num_shards
-from kernels.backends.base import Array, Backend
+from kernels.backends.base import Backend
 
 MANY_FILES = 100_000
 RANK_BYTES = 200_000_000
-PROBE_S = 0.5
-PROBE_LIMIT_S = 10.0
 MOST_UNITS_SUMMED = 20_000
 
 
@@ -51,24 +48,12 @@ def total_cost(stage: Stage) -> float:
 
 
 def probe(stage: Stage, backend: Backend) -> float:
-    """Seconds a unit of cost on one rank, from half a second of the stage's middle unit; infinite where it stood."""
-    unit = stage.num_units // 2
-    run = stage.start(unit, backend, _Nothing())
-    begin = time.perf_counter()
-    fraction, elapsed_s = 0.0, 0.0
-    while fraction == 0.0 and elapsed_s < PROBE_LIMIT_S:
-        fraction = run.advance(PROBE_S)
-        elapsed_s = time.perf_counter() - begin
-    if fraction == 0.0:
-        return math.inf
-    return elapsed_s / fraction / stage.cost(unit)
+    """Seconds a unit of cost on one rank, from half a second of the stage's middle unit; infinite where none are known.
 
-
-class _Nothing:
-    """No earlier stage has been computed yet."""
-
-    def read(self, name: str) -> Array:
-        raise LookupError(name)
+    Raises RequestError as the unit would.
+    """
+    seconds = trial.seconds_per_cost(stage, stage.num_units // 2, backend)
+    return math.inf if seconds is None else seconds
 
 
 def human_bytes(number: float) -> str:

@@ -10,6 +10,7 @@ import pytest
 from hpc.claims import Claims
 from hpc.messages import End, Orders, Report
 
+EXIT_REQUEST = 2
 EXIT_STOPPED = 75
 
 
@@ -129,6 +130,32 @@ def test_before_the_deadline_only_what_fits() -> None:
     assert rank.ask(2.5, ((1, 2.5),)) == (2,)
     assert queue.end is None
     assert rank.ask(3.5, ((2, 1.0),)) == ()
+    assert queue.end == End(EXIT_STOPPED, "deadline")
+
+
+def test_a_window_too_short_for_any_unit_is_refused() -> None:
+    """Another start would find the same: it must not be asked for."""
+    queue = claims([4.0, 3.0], num_ranks=2, deadline_s=5.0, window_s=5.0, seconds_per_cost=1.0)
+    assert Rank(queue, 0, 1.0).ask(0.0) == ()
+    assert queue.end is None
+    assert Rank(queue, 1, 1.0).ask(0.0) == ()
+    assert queue.end is not None
+    assert queue.end.code == EXIT_REQUEST
+    assert queue.end.reason.startswith("run.shard: a unit may take 6 s, the deadline leaves 5 s; use a smaller shard")
+
+
+@pytest.mark.parametrize("window_s", [None, 6.0])
+def test_another_start_may_do_what_does_not_fit_into_the_rest(window_s: float | None) -> None:
+    queue = claims([3.0], deadline_s=5.0, window_s=window_s, seconds_per_cost=1.0)
+    assert Rank(queue, 0, 1.0).ask(0.0) == ()
+    assert queue.end == End(EXIT_STOPPED, "deadline")
+
+
+def test_what_has_begun_units_is_stopped_and_not_refused() -> None:
+    queue = claims([9.0, 1.0], deadline_s=5.0, window_s=5.0, seconds_per_cost=1.0)
+    rank = Rank(queue, 0, 1.0)
+    assert rank.ask(0.0) == (1,)
+    assert rank.ask(1.0, ((1, 1.0),)) == ()
     assert queue.end == End(EXIT_STOPPED, "deadline")
 
 

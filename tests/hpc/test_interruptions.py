@@ -116,14 +116,22 @@ def test_deadline(tmp_path: Path, engine: Any, reference: dict[str, bytes]) -> N
     """Nothing is begun that would not end in time, so that nothing is abandoned."""
     store = tmp_path / "toy.zarr"
     begun_s = time.monotonic()
-    code, _, err = engine.run(2, store, "--seconds", 0.8, "--deadline", "2s", "--grace", 0)
-    assert (code, err) == (EXIT_STOPPED, "")
-    assert time.monotonic() - begun_s < 2 + 4
+    code, _, err = engine.run(2, store, "--seconds", 0.8, "--deadline", "4s", "--grace", 0)
+    assert (code, err) == (EXIT_STOPPED, "horseshoe: stopped early (deadline); the same command goes on\n")
+    assert time.monotonic() - begun_s < 4 + 4
     before = engine.ledger(store).units("partial")
     assert 0 < len(before) < 12
     logs = "".join(path.read_text() for path in (store / "logs").iterdir())
     assert '"deadline"' in logs
     assert_resumes(engine, store, before, reference)
+
+
+def test_a_deadline_shorter_than_any_unit_is_refused(tmp_path: Path, engine: Any) -> None:
+    """A job that queues itself again after 75 would never end."""
+    code, _, err = engine.run(2, tmp_path / "toy.zarr", "--seconds", 60, "--deadline", "5s")
+    assert code == 2
+    assert err.startswith("horseshoe: run.shard: a unit may take ")
+    assert err.count("\n") == 1
 
 
 def test_deadline_of_slurm_goes_first(tmp_path: Path, engine: Any) -> None:

@@ -144,9 +144,9 @@ class SumStage:
         return 1 << 20
 
     def start(self, unit: int, backend: Any, finished: Any) -> SumRun:
-        time.sleep(self.seconds)
         width = NUM_BINS // self.num_units
         total = finished.read("partial").sum(axis=0, dtype="<i8")
+        time.sleep(self.seconds)
         return SumRun(total[unit * width : (unit + 1) * width])
 
 
@@ -159,7 +159,7 @@ def make_plan(
         "kind": "toy",
         "job": identity,
         "job_hash": str(num_units),
-        "pictures": [],
+        "pictures": {},
         "kernel_digest": "toy",
     }
     stages = (PartialStage(num_units, seconds, fault, culprit), SumStage(seconds=pause))
