@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 import numpy as np
 
-from jobs import boundary, divergence, model
+from jobs import model
 from kernels import iterate, threebody
 
 RESULT = Path(__file__).parents[1] / "docs" / "job.md"
@@ -41,9 +41,10 @@ columns in `run.shard` and `run.chunk`.
 Written by `make docs` from the models in jobs/; a test keeps it current.
 """
 
-OUTPUTS = {
-    "divergence": {name: (threebody.OUTPUTS[name], *told) for name, told in divergence.LONG_NAMES.items()},
-    "boundary": boundary.ARRAYS,
+KINDS: dict[str, Any] = {kind: importlib.import_module(module) for kind, module in model.KINDS.items()}
+OUTPUTS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "divergence": {name: (threebody.OUTPUTS[name], *told) for name, told in KINDS["divergence"].LONG_NAMES.items()},
+    "boundary": KINDS["boundary"].ARRAYS,
 }
 OUTCOMES = {"divergence": threebody.OUTCOMES, "boundary": iterate.OUTCOMES}
 
@@ -52,12 +53,11 @@ Model = type[msgspec.Struct]
 
 def render() -> str:
     """The page."""
-    kinds = {kind: importlib.import_module(module) for kind, module in model.KINDS.items()}
-    defaults = {kind: module.DEFAULTS for kind, module in kinds.items()}
+    defaults = {kind: module.DEFAULTS for kind, module in KINDS.items()}
     own = {field.name for field in msgspec.structs.fields(model.Job)}
     parts = [HEAD, "## Every kind\n", table(model.Job, "", defaults)]
     parts += list(sections(model.Job, "", defaults))
-    for kind, module in kinds.items():
+    for kind, module in KINDS.items():
         parts.append(f"## Kind `{kind}`\n\n{docstring(module.MODEL)}\n")
         parts.append(outputs(kind, defaults[kind]["outputs"]))
         plain = [field for field in msgspec.structs.fields(module.MODEL) if field.name not in own]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
+from jobs.commands.examples import EXAMPLES
 from kernels.errors import RequestError, one_line
 
 PACKAGES = ("kernels", "hpc", "analysis", "slurm", "jobs")
@@ -47,7 +48,7 @@ def build() -> App:
         exit_on_error=False,
     )
     for verb, summary in VERBS.items():
-        app.command(f"jobs.commands.{verb}:main", name=verb, help=summary)
+        app.command(f"jobs.commands.{verb}:main", name=verb, help=summary, help_epilogue=f"Example: {EXAMPLES[verb]}")
     return app
 
 

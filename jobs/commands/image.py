@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.commands.options import Cluster, Colormap, Out, Overrides, Store, Value
-from jobs.commands.pictures import picture_overrides, result_path
+from jobs.commands.pictures import num_frames, picture_overrides, result_path
 
 
 def main(
@@ -22,10 +22,13 @@ def main(
     Parameters
     ----------
     frame:
-        Which frame, counted from 0.
+        Which frame, counted from 0; 0 unless given.
+    out:
+        The .png; STORE.png in this folder unless given, or STORE-FRAME.png of several frames.
     """
     picture = picture_overrides(overrides, value, colormap)
-    path = result_path(store, out, ".png")
+    label = f"-{frame}" if out is None and num_frames(store, picture) > 1 else ""
+    path = result_path(store, out, (".png",), label)
 
     from analysis import images
     from analysis.clusters import connect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -16,10 +17,12 @@ def main(pattern: Annotated[str, Parameter(name="PATTERN")] = "*", /) -> int:
     Parameters
     ----------
     pattern:
-        Part of a name, or a pattern with * and ?.
+        Part of a name, or a pattern with * and ?; all unless given.
     """
     wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     names = [name for name in gallery_names() if fnmatchcase(name, wanted)]
+    if not names:
+        print(f"no ready job matches {pattern!r}", file=sys.stderr)
     width = max(map(len, names), default=0)
     for name in names:
         print(f"{name:<{width}}  {read(locate(name)).get('title', '')}")

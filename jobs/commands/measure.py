@@ -26,10 +26,14 @@ def main(
     Parameters
     ----------
     name:
-        Which measurement.
+        Which measure: summary (of every array: extremes, mean, sum, checksum), divergence (of counts: the share that
+        ended, and when on average), picture (range of the picture's formula), area (of what never ended), basin-fraction
+        (share of every root and outcome), boundary-dimension (by counting boxes).
+    out:
+        The .csv, a row for each frame and array; STORE.csv in this folder unless given.
     """
     picture = picture_overrides(overrides, value, colormap)
-    path = result_path(store, out, ".csv")
+    path = result_path(store, out, (".csv",))
 
     from analysis import measures
     from analysis.clusters import connect

@@ -16,9 +16,15 @@ def main(
     colormap: Colormap = None,
     overrides: Overrides = (),
 ) -> int:
-    """Draw the frames of a store as a video."""
+    """Draw the frames of a store as a video.
+
+    Parameters
+    ----------
+    out:
+        The .mp4 (H.264) or .mkv (FFV1, lossless); STORE.mp4 in this folder unless given.
+    """
     picture = picture_overrides(overrides, value, colormap)
-    path = result_path(store, out, ".mp4")
+    path = result_path(store, out, (".mp4", ".mkv"))
 
     from analysis import video
     from analysis.clusters import connect

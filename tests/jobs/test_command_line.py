@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
 
+from analysis.measures import MEASURES
 from jobs import cli
+from jobs.commands.examples import EXAMPLES
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -45,7 +48,7 @@ def test_list(command_line: CommandLine) -> None:
     assert len(command_line("list", "three-body-*-sweep")[1].splitlines()) == 3
     assert len(command_line("list", "body-gravity")[1].splitlines()) == 1
     assert [line.split()[0] for line in command_line("list", "three-body-y*")[1].splitlines()] == ["three-body-yz"]
-    assert command_line("list", "nothing-like-it")[1] == ""
+    assert command_line("list", "nothing-like-it") == (0, "", "no ready job matches 'nothing-like-it'\n")
 
 
 def test_list_loads_nothing_that_draws() -> None:
@@ -61,6 +64,20 @@ def test_help_and_no_arguments(command_line: CommandLine) -> None:
         code, out, err = command_line(*arguments)
         assert (code, err) == (0, "")
         assert all(verb in out for verb in FROZEN)
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_ends_with_an_example(command_line: CommandLine, verb: str) -> None:
+    code, out, err = command_line(verb, "--help")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"Example: {EXAMPLES[verb]}"
+    words = shlex.split(EXAMPLES[verb])
+    cli.build().parse_args(words[words.index("horseshoe") + 1 :], print_error=False, exit_on_error=False)
+
+
+def test_help_names_every_measure(command_line: CommandLine) -> None:
+    text = " ".join(command_line("measure", "--help")[1].replace("│", " ").split())
+    assert not [name for name in MEASURES if f"{name} (" not in text]
 
 
 def test_only_the_first_rank_speaks(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

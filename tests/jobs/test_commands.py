@@ -10,8 +10,10 @@ import pytest
 
 from analysis.measures import quantity
 from hpc.reading import open_for_reading
+from jobs import model
+from jobs.commands.pictures import picture_overrides
 
-from .conftest import horseshoe
+from .conftest import compute_store, horseshoe
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -73,6 +75,46 @@ def test_run_to_picture(command_line: CommandLine, tmp_path: Path) -> None:
     code, out, _ = command_line("measure", "summary", "three-body.zarr", "--out", "numbers.csv")
     assert (code, out.splitlines()[-1]) == (0, "numbers.csv")
     assert "times" in (tmp_path / "numbers.csv").read_text()
+
+
+def test_where_results_go(command_line: CommandLine, make_job: Callable[..., model.Job], tmp_path: Path) -> None:
+    """A frame of several is in the name; a name that promises another format is refused."""
+    compute_store(make_job(integrator={"steps": 50}), tmp_path / "one.zarr")
+    compute_store(make_job(integrator={"steps": 50}, frames={"count": 3}), tmp_path / "three.zarr")
+    for words, name in (
+        (["image", "one.zarr"], "one.png"),
+        (["image", "three.zarr", "--frame", "2"], "three-2.png"),
+        (["image", "three.zarr"], "three-0.png"),
+        (["image", "one.zarr", "--frame", "1", "--set", "picture.frames=2"], "one-1.png"),
+        (["image", "three.zarr", "--frame", "2", "--out", "a.png"], "a.png"),
+        (["video", "three.zarr", "--out", "a.mkv"], "a.mkv"),
+        (["measure", "summary", "three.zarr"], "three.csv"),
+    ):
+        assert command_line(*words) == (0, f"{name}\n", "")
+        assert (tmp_path / name).is_file()
+    for words, suffix in (
+        (["image", "one.zarr", "--out", "b.jpg"], ".png"),
+        (["video", "one.zarr", "--out", "b.gif"], ".mp4 or .mkv"),
+        (["measure", "summary", "one.zarr", "--out", "b.txt"], ".csv"),
+    ):
+        code, out, err = command_line(*words)
+        assert (code, out) == (2, "")
+        assert err == f"horseshoe: --out {words[-1]}: the name of what is made here ends in {suffix}\n"
+        assert not (tmp_path / words[-1]).exists()
+
+
+def test_another_value_brings_its_own_range() -> None:
+    """The stored range would paint it in one colour."""
+    assert picture_overrides([], "log(times)", None) == {"value": "log(times)", "range": "auto"}
+    assert picture_overrides(["picture.range=[0, 1]"], "log(times)", None)["range"] == [0, 1]
+    assert picture_overrides([], None, "gray") == {"colormap": "gray"}
+
+
+def test_run_makes_no_folder_on_its_way() -> None:
+    done = horseshoe("run", "three-body", *SMALL, "--out", "nowhere/a.zarr")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nowhere is not a folder: make it first, or choose another --out" in done.stderr
+    assert not Path("nowhere").exists()
 
 
 @pytest.mark.mpi
