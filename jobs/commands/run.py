@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from jobs.commands.options import JobName, Out, Overrides
 from kernels.errors import RequestError
 
 if TYPE_CHECKING:
+    from hpc.stops import Stops
     from jobs.model import Job
 
 
-def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> int:
+def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> NoReturn:
     """Compute a job into a store, or resume one; the same command resumes after any stop.
 
     Parameters
@@ -22,13 +22,22 @@ def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> int:
     out:
         The store, a folder; NAME.zarr in this folder unless given.
     """
+    from hpc.stops import Stops
+
+    # Hear signals from here on: what follows takes its time.
+    with Stops() as stops:
+        _run(job, out, overrides, stops)
+
+
+def _run(job: str, out: Path | None, overrides: Sequence[str], stops: Stops) -> NoReturn:
+    """Load the job on rank 0, compute it on all ranks and leave."""
     from hpc import launch, schedule, store
     from hpc.refusals import resolved
     from jobs import model
 
     comm = launch.start()
 
-    def prepare() -> tuple[Job, Path, str | None, float | None]:
+    def prepare() -> tuple[Job, Path, str | None]:
         loaded = model.load(job, overrides)
         place = out or Path(f"{loaded.name}.zarr")
         device = _device(loaded)
@@ -37,12 +46,11 @@ def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> int:
                 f"--out: {resolved(place).parent} is not a folder: make it first, or choose another --out"
             )
         store.check(place, model.plan(loaded, device))
-        return loaded, place, device, _seconds_per_cost(loaded)
+        return loaded, place, device
 
-    loaded, place, device, seconds_per_cost = launch.agree(comm, prepare)
+    loaded, place, device = launch.agree(comm, prepare)
     launch.everywhere(comm, lambda: _check_device(loaded, device))
-    options = model.run_options(loaded)
-    code = schedule.run(comm, model.plan(loaded, device), place, options, seconds_per_cost=seconds_per_cost)
+    code = schedule.run(comm, model.plan(loaded, device), place, model.run_options(loaded), stops=stops)
     if comm.rank == 0 and code != launch.EXIT_REQUEST:
         launch.announce(place)
     launch.leave(comm, code)
@@ -65,15 +73,3 @@ def _check_device(job: Job, device: str | None) -> None:
         raise RequestError(
             f"numerics.arithmetic: fast needs like devices, rank 0 has {device}, another {mine}; set run.device"
         )
-
-
-def _seconds_per_cost(job: Job) -> float | None:
-    """An estimate of the speed of the last stage, the costly one, where there is a deadline to keep; else None."""
-    from hpc import devices, options
-    from jobs import estimate, model
-
-    chosen = model.run_options(job)
-    if options.deadline(chosen, os.environ, time.time()) is None:
-        return None
-    backend = devices.choose(chosen, 0, 1)
-    return estimate.probe(model.plan(job, None).stages[-1], backend)
