@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from jobs.commands.options import JobName, Overrides
 
-RANK_COUNTS = (1, 2, 4, 16, 64)
+UNITS = (("s", 1), ("min", 60), ("h", 3600), ("d", 86400))
+COUNTS = (1, 2, 4, 16, 64)
+FASTER, SLOWER = 1.5, 2.0
+"""Units differ, and so do the loads of machines: how far the time may be from that of the unit that is tried."""
 
 
 def main(job: JobName, /, *, overrides: Overrides = ()) -> int:
     """Print frames, units, files, bytes, memory and an estimate of the time of a job."""
     from hpc import devices, memory
     from jobs import estimate, model
-    from jobs.estimate import human_bytes, human_seconds
+    from jobs.estimate import human_bytes
 
     loaded = model.load(job, overrides)
     backend = devices.choose(model.run_options(loaded), 0, 1)
@@ -37,8 +42,41 @@ def main(job: JobName, /, *, overrides: Overrides = ()) -> int:
 
     # Work for half a second: all before was arithmetic.
     seconds = sum(estimate.probe(stage, backend) * estimate.total_cost(stage) for stage in plan.stages)
-    print(f"unit     about {human_seconds(seconds / size.num_units)}")
-    for ranks in RANK_COUNTS:
-        if ranks == 1 or ranks <= size.num_units:
-            print(f"time     about {human_seconds(seconds / ranks)} on {ranks} such rank{'s' * (ranks > 1)}")
+    print(f"unit     {rough(seconds / size.num_units)}")
+    cores = devices.usable_cores() if backend.kind == "host" and loaded.run.threads is None else None
+    for number in COUNTS:
+        if number == 1 or number <= size.num_units:
+            print(f"time     {rough_range(seconds / number)} on {workers(number, cores)}")
     return 0
+
+
+def workers(number: int, cores: int | None) -> str:
+    """So many of what was tried: a machine where ranks share all its `cores`, else one rank."""
+    if cores is not None:
+        here = f"this machine ({count(cores, 'core')}), whatever the number of ranks"
+        return here if number == 1 else f"{number} machines like this one"
+    return count(number, "such rank")
+
+
+def rough_range(seconds: float) -> str:
+    """'2 to 6 min': within what a job takes whose estimate is `seconds`."""
+    low, high = rough(seconds / FASTER), rough(seconds * SLOWER)
+    (start, _, unit), end = low.rpartition(" "), high
+    if low == high:
+        return low
+    return f"{start} to {end}" if end.endswith(f" {unit}") else f"{low} to {end}"
+
+
+def rough(seconds: float) -> str:
+    """A time to the precision of an estimate: '40 s', '3 min', '20 h'."""
+    if not math.isfinite(seconds):
+        return "too long to tell"
+    if seconds < 1:
+        return "less than 1 s"
+    unit, length = next((one for one in UNITS if seconds < 90 * one[1]), UNITS[-1])
+    return f"{seconds / length:.0f} {unit}"
+
+
+def count(number: int, word: str) -> str:
+    """'1 core', '2 cores'."""
+    return f"{number} {word}{'s' * (number != 1)}"

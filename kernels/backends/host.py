@@ -40,7 +40,7 @@ class HostBackend:
 
     def describe(self) -> str:
         """'host, 2 threads, 8 lanes'."""
-        return f"host, {self.threads} threads, {self.num_lanes_float64} lanes"
+        return f"host, {self.threads} thread{'s' * (self.threads != 1)}, {self.num_lanes_float64} lanes"
 
 
 def vector_width() -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from analysis.measures import quantity
 from hpc.reading import open_for_reading
 from jobs import model
 from jobs.commands.pictures import picture_overrides
+from jobs.commands.plan import rough_range
 
 from .conftest import compute_store, horseshoe
 
@@ -33,9 +36,32 @@ def test_plan_prints_what_it_takes_and_writes_nothing(command_line: CommandLine,
     # Two arrays of 6464 shards; x, y, steps, dt, distance, gravity, three masses, one position.
     assert lines["files"] == str(2 * 6464 + 10)
     assert lines["memory"].endswith("a rank")
-    assert lines["time"].startswith("about ")
+    assert re.fullmatch(r"\d+( \w+)? to \d+ \w+ on 64 machines like this one", lines["time"])
+    assert re.search(r"time .* on this machine \(\d+ cores?\), whatever the number of ranks\n", out)
     assert "warning" not in lines
     assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_says_what_a_rank_takes_where_it_is_not_the_machine(command_line: CommandLine) -> None:
+    """Each rank has one thread, so that two ranks are twice as fast."""
+    out = command_line("plan", "three-body", *SMALL, "--set", "run.threads=1")[1]
+    assert "host, 1 thread, " in out
+    assert out.count(" on 1 such rank\n") == out.count(" on 2 such ranks\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.1, "less than 1 s"),
+        (1.0, "less than 1 to 2 s"),
+        (60.0, "40 s to 2 min"),
+        (300.0, "3 to 10 min"),
+        (86400.0, "16 to 48 h"),
+        (math.inf, "too long to tell"),
+    ],
+)
+def test_a_plan_s_time_is_a_range(seconds: float, told: str) -> None:
+    assert rough_range(seconds) == told
 
 
 def test_plan_warns_of_many_files(command_line: CommandLine) -> None:
