@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from hpc import devices, ledger, memory, provenance, store, trial
 from hpc.claims import Claims
 from hpc.earlier import Earlier
-from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, agree, everywhere, say
+from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, Value, agree, everywhere, leave, say
 from hpc.logs import RankLog
 from hpc.messages import COORDINATOR, End, Mailbox
 from hpc.options import RunOptions, deadline
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+STOPPED = "stopped early ({reason}); the same command goes on"
 OBSERVE_S = 0.25
 JOIN_S = 0.1
 STATES: dict[int, State] = {EXIT_DONE: "done", EXIT_STOPPED: "stopped", EXIT_REQUEST: "refused"}
@@ -58,7 +60,8 @@ def run(
     Returns the same exit code on all ranks: 0 when every unit is durable, 75 when stopped by a signal or the
     deadline, 2 when a unit raised RequestError, could not be written, or takes longer than the deadline allows; the
     reason is one line on stderr. The caller then calls `launch.leave`. A RequestError before the first unit (another
-    job's store, no device or compiler, too little memory) leaves at once with code 2, before anything is written.
+    job's store, no device or compiler, too little memory) leaves at once with code 2, before anything is written, and so
+    does a signal, with 75.
 
     `stops` is the context of the caller who has entered it earlier. `backend` is for tests: by default it is chosen
     from the options and the rank's place on its host.
@@ -74,7 +77,7 @@ def run(
 
     # Speak when the bar has gone.
     if end.code != EXIT_DONE and comm.rank == COORDINATOR:
-        say(end.reason if end.code == EXIT_REQUEST else f"stopped early ({end.reason}); the same command goes on")
+        say(end.reason if end.code == EXIT_REQUEST else STOPPED.format(reason=end.reason))
     return end.code
 
 
@@ -104,10 +107,10 @@ class _Job:
         self._observed_s = 0.0
 
     def open(self, stack: ExitStack, backend: Backend | None, clock_offset_s: float) -> None:
-        """Find a device, make the store ready and begin its logs. RequestErrors end the job here, in one line."""
+        """Find a device, make the store ready and begin its logs. RequestErrors and signals end the job here."""
         comm, plan, path = self._comm, self._plan, self._path
         local_rank, local_size, num_sharing = _neighbours(comm)
-        self._backend = backend or everywhere(comm, lambda: devices.choose(self._options, local_rank, num_sharing))
+        self._backend = backend or self._prepare(lambda: devices.choose(self._options, local_rank, num_sharing))
         everywhere(comm, lambda: memory.check(plan, self._backend.concurrent_units, local_size))
 
         # Let rank 0 alone look at the environment and at what is on the disk.
@@ -116,10 +119,8 @@ class _Job:
 
         # Try a unit of each stage on all ranks at a time, so that what they share is shared in the measure as well.
         units = agree(comm, self._pending_units)
-        if self._stops.reason is not None:
-            units = [None] * len(units)
         measured = self._deadline_s is not None
-        seconds = everywhere(comm, lambda: trial.of_stages(plan.stages, units, self._backend, measured=measured))
+        seconds = self._prepare(lambda: trial.of_stages(plan.stages, units, self._backend, measured=measured))
         self._seconds_per_cost = trial.slowest(comm.allgather(seconds))
 
         # Write from here on.
@@ -134,6 +135,26 @@ class _Job:
             self._meter = Meter(self.run_id, comm.size, stages)
             self._display = Display(path, lambda: choose_view(self._options.progress))
             stack.callback(self._display.close)
+
+    def _prepare(self, function: Callable[[], Value]) -> Value:
+        """As `everywhere`; where ranks were told to stop meanwhile, they all leave."""
+
+        def attempt() -> Value | None:
+            try:
+                return function()
+            except RequestError:
+                # A signal to the whole job ends the compiler too, which is no mistake of the user.
+                if self._stops.reason is None:
+                    raise
+                return None
+
+        value = everywhere(self._comm, attempt)
+        reason = next(filter(None, self._comm.allgather(self._stops.reason)), None)
+        if reason is not None:
+            if self._comm.rank == COORDINATOR:
+                say(STOPPED.format(reason=reason))
+            leave(self._comm, EXIT_STOPPED)
+        return cast(Value, value)
 
     def run(self) -> End:
         """Run the stages that are not complete, and close everything."""

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hpc.reading import open_for_reading
-
 from .conftest import horseshoe
 
 pytestmark = pytest.mark.mpi
@@ -35,10 +33,21 @@ cli.main(sys.argv[1:])
 def test_a_signal_before_mpi_has_begun(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", TOLD_TO_STOP.format(number=int(number)), "run", "three-body", *SMALL]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    stopped = f"horseshoe: stopped early ({number.name}); the same command goes on"
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (EXIT_STOPPED, stopped)
-    assert "Traceback" not in done.stderr
-    assert not open_for_reading(tmp_path / "three-body.zarr").finished("times").any()
+    stopped = f"horseshoe: stopped early ({number.name}); the same command goes on\n"
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_STOPPED, "", stopped)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_that_ends_the_compiler_is_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C and launchers signal all processes of a job."""
+    compiler = tmp_path / "compiler"
+    compiler.write_text('#!/bin/sh\nkill -INT "$PPID"\nkill -INT $$\n')
+    compiler.chmod(0o700)
+    monkeypatch.setenv("CXX", str(compiler))
+    done = horseshoe("run", "three-body", *SMALL)
+    stopped = "horseshoe: stopped early (SIGINT); the same command goes on\n"
+    assert (done.returncode, done.stderr) == (EXIT_STOPPED, stopped)
+    assert list(tmp_path.iterdir()) == [compiler]
 
 
 def test_a_cache_that_others_can_write_is_one_line_and_no_store(
