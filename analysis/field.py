@@ -126,6 +126,15 @@ class Field:
             raise RequestError(f"--frame {t}: not there; the frames of this picture are 0 to {self.num_frames - 1}")
         return t
 
+    def title(self, t: int) -> str:
+        """What picture frame `t` shows: the job's title and, of several frames, which one and the numbers that change."""
+        parts = [str(self.reader.attributes["job"].get("title", ""))]
+        if self.num_frames > 1:
+            moving = [name for name, values in self._parameters.items() if len(np.unique(values)) > 1]
+            scalars = self._scalars(t)
+            parts += [f"frame {t}", ", ".join(f"{name} = {scalars[name]:.6g}" for name in sorted(moving))]
+        return "; ".join(filter(None, parts))
+
     def stored_index(self, t: int) -> int:
         """The stored frame that picture frame `t` shows: its own, or the last one where fewer are stored."""
         return min(t, self.num_stored - 1)

@@ -22,6 +22,8 @@ MARGINS_EM = {"left": 7.0, "right": 9.0, "bottom": 4.5, "top": 2.5}
 BAR_EM = (1.0, 1.2)
 """Distance of the colour bar from the picture, and its width."""
 NUM_BAR_VALUES = 9
+LETTER_EM = 0.65
+"""Width of a letter, so that a long title is made to fit."""
 
 
 def figure(field: Field, t: int, scale: Scale, client: Any = None) -> NDArray[np.uint8]:
@@ -53,8 +55,11 @@ def figure(field: Field, t: int, scale: Scale, client: Any = None) -> NDArray[np
     extent = (left_edge, right_edge, bottom_edge, top_edge)
     axes.imshow(pixels, extent=extent, interpolation="none", aspect="auto", origin="upper")
     names = field.reader.attributes["job"].get("view", {}).get("axes", ("x", "y"))
-    axes.set_xlabel(names[0], fontsize=size)
-    axes.set_ylabel(names[1], fontsize=size)
+    axes.set_xlabel(names[0], fontsize=size, parse_math=False)
+    axes.set_ylabel(names[1], fontsize=size, parse_math=False)
+    title = field.title(t)
+    fitting = columns / (LETTER_EM * em * max(1, len(title)))
+    axes.set_title(title, fontsize=size * min(1.0, fitting), color=ink, parse_math=False)
 
     # Draw the colours' scale beside it
     gap, thickness = (em * part for part in BAR_EM)

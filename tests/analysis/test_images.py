@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,10 @@ from PIL import Image
 
 from analysis import figures
 from analysis.colour import MISSING
+from analysis.field import Field
 from analysis.images import image
+from analysis.picture import resolve
+from hpc.reading import open_for_reading
 from kernels.errors import RequestError
 
 Store = Callable[..., Path]
@@ -115,6 +119,32 @@ def test_one_stored_frame_serves_many_pictures(store: Store, times: np.ndarray) 
         image(path, path.with_suffix(".png"), frame=11, picture=picture)
     with pytest.raises(RequestError, match="--frame -1"):
         image(path, path.with_suffix(".png"), frame=-1, picture=picture)
+
+
+def test_a_title_says_the_frame_and_what_moves(store: Store, times: np.ndarray) -> None:
+    def titles(path: Path, **settings: Any) -> list[str]:
+        reader = open_for_reading(path)
+        field = Field(reader, resolve(reader.attributes, settings))
+        return [field.title(t) for t in range(field.num_frames)]
+
+    moving = {"steps": [1000, 500], "dt": [0.1, 0.1]}
+    path = store("moving.zarr", arrays={"times": times}, parameters=moving)
+    assert titles(path) == ["A toy – map; frame 0; steps = 1000", "A toy – map; frame 1; steps = 500"]
+    path = store("one.zarr", arrays={"times": times[:1]}, parameters={"steps": [1000]})
+    assert titles(path) == ["A toy – map"]
+    assert titles(path, frames=2)[1] == "A toy – map; frame 1"
+
+
+def test_a_title_is_drawn_above_the_map(store: Store, times: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is in it, and however long it is: nothing of it is cut off."""
+    path = store(arrays={"times": times}, parameters={"steps": STEPS})
+    for text in ("$x^$", "long " * 60):
+        monkeypatch.setattr(Field, "title", lambda *_, text=text: text)
+        drawn = pixels(image(path, path.with_suffix(".png"), picture={"axes": True}))
+        ink = (drawn[:15] != drawn[0, 0]).any(axis=(0, 2))
+        assert ink.any()
+        assert not ink[:5].any()
+        assert not ink[-5:].any()
 
 
 def test_a_picture_carries_its_job(store: Store, times: np.ndarray) -> None:
