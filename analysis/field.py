@@ -90,7 +90,7 @@ class Field:
         self._coordinates = {name: array for name, array in constants.items() if name in ("x", "y")}
 
         # Read the formulas
-        names = {*self._sources, *self._parameters, *self._coordinates, "t"}
+        names = (*self._sources, *sorted(self._coordinates), "t", *sorted(self._parameters))
         self.formula = parse(picture.value, names=names, key="picture.value")
         self._heights = None
         if picture.light is not None:

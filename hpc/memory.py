@@ -75,8 +75,8 @@ def check(plan: Plan, concurrent_units: int, num_ranks: int) -> None:
     needed, available = num_ranks * needed_bytes(plan, concurrent_units), host_bytes()
     if needed > available:
         raise RequestError(
-            f"run.shard: {num_ranks} rank(s) of this host need {needed / 2**30:.1f} GiB for their units, it has "
-            f"{available / 2**30:.1f} GiB; use a smaller shard or fewer ranks"
+            f"run.shard: {num_ranks} rank{'s' * (num_ranks != 1)} of this host need {needed / 2**30:.1f} GiB for their units, "
+            f"it has {available / 2**30:.1f} GiB; use a smaller shard or fewer ranks"
         )
 
 

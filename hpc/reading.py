@@ -157,7 +157,9 @@ def open_for_reading(path: Path | str) -> Reader:
         path.stat()
         root = _root(path)
     except FileNotFoundError:
-        raise RequestError(f"{path}: no such store; `horseshoe run JOB --out {path}` makes one") from None
+        named = Path(f"{path}.zarr")
+        remedy = f"did you mean {named}?" if named.is_dir() else f"`horseshoe run JOB --out {path}` makes one"
+        raise RequestError(f"{path}: no such store; {remedy}") from None
     except OSError as error:
         raise RequestError(f"{error.filename or path}: cannot be read ({error.strerror})") from None
     if ROOT_ATTRIBUTE not in root or IDENTITY_ATTRIBUTE not in root:

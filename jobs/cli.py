@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from jobs.commands.examples import EXAMPLES
 from kernels.errors import RequestError, one_line
@@ -62,6 +62,12 @@ def dispatch(arguments: Sequence[str]) -> int:
     try:
         check_packages()
         code = build()(list(arguments))
+    except UnusedCliTokensError as error:
+        words = " ".join(map(str, error.unused_tokens or ()))
+        refuse(
+            f"{words}: is left over; put a value that has blanks between quotes, as in --set 'view.resolution=[9, 9]'"
+        )
+        return EXIT_REQUEST
     except (RequestError, CycloptsError) as error:
         refuse(str(error))
         return EXIT_REQUEST

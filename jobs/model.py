@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import date
 from datetime import time as time_of_day
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Protocol, cast, get_args, get_origin
 
 import msgspec
@@ -162,7 +163,7 @@ def _explain(message: str, model: type[Job]) -> str:
         full = f"{key}.{name}" if key else name
         if match[1] == "missing required":
             return f"{full}: is missing"
-        return f"{one_line(full)}: unknown key{nearest(name, _choices(model, key))}"
+        return f"{one_line(full)}: unknown key; nearest: {_nearest_key(model, key, name)}"
 
     # Say what is possible where that is a short list.
     if text.startswith("Invalid enum value"):
@@ -172,6 +173,27 @@ def _explain(message: str, model: type[Job]) -> str:
         return f"{key}: only lower-case letters, digits and -, at most 64 characters"
     text = text.replace("`", "").replace("object", "a table").replace("array", "a list").replace("str", "a string")
     return f"{key or 'job'}: {text[0].lower()}{text[1:]}"
+
+
+def _nearest_key(model: type[Section], key: str, name: str) -> str:
+    """The key that `name` in the section at `key` stands for: one called so elsewhere, else one like it, here first."""
+    section = re.sub(r"\[.*?\]", "", key)
+    every = list(_keys(model))
+    here = [one for one in every if one.rpartition(".")[0] == section]
+    for candidates, cutoff in ((every, 1.0), (here, 0.6), (every, 0.6), (here, 0.0)):
+        names = [one.rpartition(".")[2] for one in candidates]
+        if close := get_close_matches(name, names, n=1, cutoff=cutoff):
+            return candidates[names.index(close[0])]
+    return section
+
+
+def _keys(of: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    """Every dotted key of a model, those of sections too."""
+    for field in msgspec.structs.fields(of):
+        yield f"{prefix}{field.name}"
+        for part in _parts(field.type):
+            if isinstance(part, type) and issubclass(part, msgspec.Struct):
+                yield from _keys(part, f"{prefix}{field.name}.")
 
 
 def _choices(model: type[Section], key: str) -> list[str]:

@@ -92,8 +92,8 @@ def check_picture(picture: Picture, *, arrays: Iterable[str], parameters: Iterab
     from analysis.blocks import value_of
     from analysis.picture import resolve
 
-    of_frame = {"t", *parameters}
-    of_pixel = {"x", "y", *arrays, *of_frame}
+    of_frame = ("t", *sorted(parameters))
+    of_pixel = (*arrays, "x", "y", *of_frame)
     drawn = [parse(picture.value, names=of_pixel, key="picture.value")]
     if isinstance(picture.shade, Shade) and picture.shade.value is not None:
         drawn.append(parse(picture.shade.value, names=of_pixel, key="picture.shade.value"))

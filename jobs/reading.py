@@ -36,6 +36,10 @@ def locate(name_or_path: str) -> Path:
     path = GALLERY / f"{name_or_path}.toml"
     if KEY_PART.fullmatch(name_or_path) and path.is_file():
         return path
+    if Path(f"{name_or_path}.toml").is_file():
+        raise RequestError(f"{name_or_path}: no such gallery job; did you mean {name_or_path}.toml?")
+    if name_or_path.endswith(".zarr") or (Path(name_or_path) / "zarr.json").is_file():
+        raise RequestError(f"{name_or_path}: that is a store; give the job it is to be made by, or its TOML file")
     near = nearest(name_or_path, gallery_names())
     raise RequestError(f"{name_or_path}: no such gallery job{near}; `horseshoe list` names them, a file ends in .toml")
 
@@ -66,6 +70,10 @@ def read_overrides(assignments: Sequence[str]) -> Tree:
         if not equals or not all(KEY_PART.fullmatch(part) for part in parts):
             raise RequestError(f"--set {one_line(assignment)}: write it as key=value with a dotted key")
         value: Any = toml_value(text)
+        if isinstance(value, str) and value.startswith(("[", "{")):
+            raise RequestError(
+                f'{key.strip()}: {one_line(text)} is not TOML; close its brackets, and put texts between quotes: ["u", 2, 3]'
+            )
         for part in reversed(parts):
             value = {part: value}
         tree = merge(tree, value)

@@ -43,7 +43,7 @@ def _run(job: str, out: Path | None, overrides: Sequence[str], stops: Stops) -> 
         device = _device(loaded)
         if not resolved(place).parent.is_dir():
             raise RequestError(
-                f"--out: {resolved(place).parent} is not a folder: make it first, or choose another --out"
+                f"{place}: {resolved(place).parent} is not a folder: make it first, or choose another --out"
             )
         store.check(place, model.plan(loaded, device))
         return loaded, place, device

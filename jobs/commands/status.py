@@ -48,7 +48,8 @@ def _last_run(store: Path) -> list[str]:
         return []
     dead = last["state"] in UNDER_WAY and runs.known_dead(runs.read_runs(store).get(str(last["run"]), {}))
     state = "ended without a word" if dead else last["state"]
-    lines = [f"run      {last['run']}: {state}, updated {last['updated']}, {last['ranks']} ranks"]
+    ranks = f"{last['ranks']} rank{'s' * (last['ranks'] != 1)}"
+    lines = [f"run      {last['run']}: {state}, updated {last['updated']}, {ranks}"]
     if last["state"] in UNDER_WAY and not dead and last.get("eta_s") is not None:
         # Before the first unit has ended there is a part of it to go by, but no rate of units.
         rate = "" if last.get("rate") is None else f", {last['rate']:.3g} units a second"

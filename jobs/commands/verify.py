@@ -20,6 +20,6 @@ def main(store: Store, /) -> int:
         print(fault)
     bad = [fault for fault in faults if fault.kind != "unrecorded"]
     if bad:
-        print(f"{len(bad)} bad files: `horseshoe run` with the same job mends them")
+        print(f"{len(bad)} bad file{'s' * (len(bad) > 1)}: `horseshoe run` with the same job mends what is bad")
     print(store)
     return EXIT_RUN_AGAIN if bad else EXIT_SOUND

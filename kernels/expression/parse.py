@@ -6,7 +6,7 @@ compiled or imported. Must never know the values of names.
 
 import ast
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernels.expression.errors import FormulaError, excerpt
@@ -48,9 +48,10 @@ def parse(
 ) -> Formula:
     """Check the text of a formula and return it with its tree.
 
-    `names` are those the formula may use beside the constants and functions of the language; callers have refused the
-    names in `tree.RESERVED` where a user chose them. `functions` are further ones with the smallest and largest number of
-    their arguments, as in `tree.FUNCTIONS`; their calls stay in the tree. `key` is the place in the job file, for messages.
+    `names` are those the formula may use beside the constants and functions of the language, the most usual first if they
+    have an order; callers have refused the names in `tree.RESERVED` where a user chose them. `functions` are further ones
+    with the smallest and largest number of their arguments, as in `tree.FUNCTIONS`; their calls stay in the tree. `key` is
+    the place in the job file, for messages.
 
     Raises FormulaError, one line with key and column, for anything but a formula of the language within its limits.
     """
@@ -69,7 +70,10 @@ def parse(
     except (MemoryError, RecursionError, ValueError):
         raise FormulaError(key, 1, "the formula is too deeply nested") from None
 
-    tree = _Converter(cleaned, key, frozenset(names), {**FUNCTIONS, **(functions or {})}).convert(expression, 1)
+    known = (*names, *CONSTANTS, "i")
+    listed = known if isinstance(names, Sequence) else tuple(sorted(known))
+    converter = _Converter(cleaned, key, frozenset(names), listed, {**FUNCTIONS, **(functions or {})})
+    tree = converter.convert(expression, 1)
     return Formula(text, key, tree, frozenset(node.name for node in walk(tree) if isinstance(node, Name)))
 
 
@@ -80,6 +84,7 @@ class _Converter:
     text: str
     key: str
     names: frozenset[str]
+    listed: tuple[str, ...]
     functions: Mapping[str, tuple[int, int | None]]
 
     def convert(self, node: ast.expr, depth: int) -> Node:
@@ -135,16 +140,14 @@ class _Converter:
         if name in self.functions and name not in self.names:
             raise self.error(column, f"{name} is a function; write {name}(...)")
         if name not in self.names:
-            raise self.error(
-                column, f"unknown name {excerpt(name)}; {self.nearest(name, (*self.names, *CONSTANTS, 'i'))}"
-            )
+            raise self.error(column, f"unknown name {excerpt(name)}; {self.nearest(name, self.listed)}")
         return Name(name, column)
 
     def check_call(self, function: str, node: ast.Call) -> None:
         if function not in self.functions:
             if function in (*self.names, *CONSTANTS, "i"):
                 raise self.error(node.col_offset, f"{excerpt(function)} is not a function; write * for a product")
-            hint = self.nearest(function, self.functions)
+            hint = self.nearest(function, sorted(self.functions))
             raise self.error(node.col_offset, f"unknown function {excerpt(function)}; {hint}")
         least, most = self.functions[function]
         given = len(node.args)
@@ -152,14 +155,13 @@ class _Converter:
             wanted = f"{least} argument{'s' * (least > 1)}" + (" or more" if most is None else "")
             raise self.error(node.col_offset, f"{function} takes {wanted}, not {given}")
 
-    def nearest(self, name: str, known: Collection[str]) -> str:
-        """The known name most like this one, or the known names."""
+    def nearest(self, name: str, known: Sequence[str]) -> str:
+        """The known name most like this one, or the first of the known names."""
         close = difflib.get_close_matches(name, known, n=1)
         if close:
             return f"did you mean {excerpt(close[0])}?"
-        listed = sorted(known)
-        more = ", ..." if len(listed) > MOST_NAMES_LISTED else ""
-        return "known: " + ", ".join(listed[:MOST_NAMES_LISTED]) + more
+        more = ", ..." if len(known) > MOST_NAMES_LISTED else ""
+        return "known: " + ", ".join(known[:MOST_NAMES_LISTED]) + more
 
     def source(self, node: ast.expr) -> str:
         return self.text[node.col_offset - 1 : (node.end_col_offset or node.col_offset + 1) - 1]

@@ -20,7 +20,7 @@ def test_a_rank_holds_one_unit_more_than_its_device(toy: Any) -> None:
 def test_what_does_not_fit_is_refused(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "host_bytes", lambda: 6 << 20)
     memory.check(toy.make_plan(), 1, 3)
-    with pytest.raises(RequestError, match=r"^run\.shard: 4 rank\(s\)"):
+    with pytest.raises(RequestError, match=r"^run\.shard: 4 ranks of"):
         memory.check(toy.make_plan(), 1, 4)
 
 

@@ -14,9 +14,20 @@ CommandLine = Callable[..., tuple[int, str, str]]
 
 OVERRIDES = [
     # Unknown keys
-    ("view.widht=3", "view.widht: unknown key; nearest: width"),
+    ("view.widht=3", "view.widht: unknown key; nearest: view.width\n"),
     ("vieww.width=3", "vieww: unknown key; nearest: view"),
-    ("twin.distanc=1", "twin.distanc: unknown key; nearest: distance"),
+    ("twin.distanc=1", "twin.distanc: unknown key; nearest: twin.distance\n"),
+    ("gravity=3", "gravity: unknown key; nearest: bodies.gravity\n"),
+    ("body=3", "body: unknown key; nearest: twin.body\n"),
+    ("view.gravty=3", "view.gravty: unknown key; nearest: bodies.gravity\n"),
+    ("picture.shade.azimut=3", "picture.shade.azimut: unknown key; nearest: picture.shade.azimuth\n"),
+    ("qqq=3", "qqq: unknown key; nearest: "),
+    ("check=[{quantit='a'}]", "check[0].quantit: unknown key; nearest: check.quantity\n"),
+    ("view.resolution=[200, 200", "view.resolution: [200, 200 is not TOML; close its brackets, "),
+    (
+        "bodies.mass=[u, 20, 30]",
+        "bodies.mass: [u, 20, 30] is not TOML; close its brackets, and put texts between ",
+    ),
     ("kind=divergance", "kind: 'divergance' is not a job kind; nearest: divergence"),
     # Wrong types
     ("view.resolution=[10.5, 3]", "view.resolution[0]: "),
@@ -131,6 +142,8 @@ def test_bad_files(command_line: CommandLine, tmp_path: Path, text: str, start: 
         (["plan", "three-bodi"], "no such gallery job; nearest: three-body;"),
         (["plan", "missing.toml"], "missing.toml: cannot be read: No such file"),
         (["plan", "../../etc/passwd"], "no such gallery job"),
+        (["plan", "three-body.zarr"], "three-body.zarr: that is a store; give the job"),
+        (["plan", "three-body", "--set", "view.resolution=[200,", "200]"], "200]: is left over; put a value that has"),
         (["pla", "three-body"], "pla"),
         (["plan"], "JOB"),
         (["plan", "three-body", "--sett", "a=1"], "--sett"),
@@ -151,6 +164,20 @@ def test_bad_command_lines(command_line: CommandLine, tmp_path: Path, arguments:
     assert err.startswith("horseshoe: ")
     assert part in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_without_their_endings(command_line: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "head-on.toml").write_text('kind = "divergence"')
+    error = "horseshoe: own/head-on: no such gallery job; did you mean own/head-on.toml?\n"
+    assert command_line("plan", "own/head-on") == (2, "", error)
+    (tmp_path / "a.zarr").mkdir()
+    assert command_line("image", "a") == (2, "", "horseshoe: a: no such store; did you mean a.zarr?\n")
+
+
+def test_names_of_arrays_come_first(command_line: CommandLine) -> None:
+    error = command_line("plan", "three-body", "--set", "picture.value=qq")[2]
+    assert "unknown name 'qq'; known: times, outcome, x, y, t, distance, dt, gravity, " in error
 
 
 @pytest.mark.mpi

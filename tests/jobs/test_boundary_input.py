@@ -98,7 +98,7 @@ OVERRIDES = [
     ("picture.value=smooth", "picture.value, column 1: unknown name 'smooth'"),
     ("numerics.precision=perturbation", "numerics.precision: perturbation is not offered for kind boundary"),
     # Sections and keys
-    ("stop.wen=3", "stop.wen: unknown key; nearest: when"),
+    ("stop.wen=3", "stop.wen: unknown key; nearest: stop.when"),
     ("integrator.dt=0.1", "map.z: with [integrator], [map] has rates of change; write dz"),
     ('map={dz = "z"}', "start.dz: is missing; write where dz begins"),
     ("map.z=[1]", "map.z: expected a number or a formula"),

@@ -82,7 +82,7 @@ ERRORS = {
     " \n ": (1, "the formula is empty"),
     "xx + 1": (1, "unknown name 'xx'; did you mean 'x'?"),
     "1 + stepps": (5, "did you mean 'steps'?"),
-    "1 + qqq": (5, "unknown name 'qqq'; known: e, i, pi, steps, t, times, x, y"),
+    "1 + qqq": (5, "unknown name 'qqq'; known: x, y, t, times, steps, e, pi, i"),
     "sinn(x)": (1, "unknown function 'sinn'; did you mean 'sin'?"),
     "x(2)": (1, "'x' is not a function; write *"),
     "sin(x)(y)": (1, "only a name can be called"),
