@@ -86,6 +86,11 @@ def extent_of_shard(shard: Shard, *, positive: bool) -> Floats:
     return np.array([[[low, high] if low <= high else [np.nan, np.nan]]])
 
 
+def count_nan_of_shard(shard: Shard) -> NDArray[np.int64]:
+    """How many values are not a number, shape (1, 1, 1)."""
+    return np.array([[[sum(int(np.isnan(slab.values).sum()) for slab in shard.slabs or ())]]], np.int64)
+
+
 def count_shard(shard: Shard, *, low: float, high: float) -> NDArray[np.int32]:
     """How many finite values lie in each bin of `scales`, shape (1, 1, bins); a shard has less than 2**31 pixels."""
     counts = np.zeros(scales.NUM_BINS, np.int32)

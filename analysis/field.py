@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import clusters, colour, scales
-from analysis.blocks import Layers, count_shard, extent_of_shard, on_shard, paint_shard, value_of
+from analysis.blocks import Layers, count_nan_of_shard, count_shard, extent_of_shard, on_shard, paint_shard, value_of
 from analysis.picture import Picture, Shade
 from analysis.scales import Scale
 from analysis.totals import dimensions
@@ -37,6 +37,10 @@ class Frame:
     def extent(self, *, positive: bool = False) -> Any:
         """Lowest and highest finite value of each shard: float64 (shard rows, shard columns, 2); NaN: it has none."""
         return self._over_shards(extent_of_shard, self._one_each(2), np.float64, positive=positive)
+
+    def num_nan(self) -> Any:
+        """How many values of each shard are not a number: int64 (shard rows, shard columns, 1)."""
+        return self._over_shards(count_nan_of_shard, self._one_each(1), np.int64)
 
     def counts(self, low: float, high: float) -> Any:
         """How many finite values lie in each bin of `scales`: int64 (bins,)."""

@@ -6,6 +6,7 @@ Owns the way from a store to a still picture. Never holds a whole map: memory is
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ def image(
 
     `picture` holds keys of `[picture]` that come before the store's own; `client` is of `clusters.connect`. Row 0 of
     the arrays is the top row; the range 'auto' is that of this frame. What is not finished is flat grey, and how
-    much is finished is logged. The PNG carries the job, its hash and the picture's settings as text. Raises RequestError
-    for a store, key, formula or frame that is not there.
+    much is finished is logged, and how much is not a number. The PNG carries the job, its hash and the picture's settings
+    as text. Raises RequestError for a store, key, formula or frame that is not there.
     """
     reader = open_for_reading(store)
     settings = resolve(reader.attributes, picture)
@@ -40,6 +41,7 @@ def image(
 
     with replacing(out) as temporary:
         log_unfinished(field, [frame])
+        log_nan(field, frame, client)
         scale = field.scale([frame], client)
         painted = field.frame(frame).painted(scale, settings.light)
         if settings.axes:
@@ -55,6 +57,14 @@ def log_unfinished(field: Field, frames: list[int]) -> None:
     fraction = field.finished_fraction(frames)
     if fraction < 1:
         logger.warning("%s: %.1f %% is computed; the rest is drawn grey", field.reader.path, 100 * fraction)
+
+
+def log_nan(field: Field, t: int, client: Any = None) -> None:
+    """Say how much of picture frame `t` is not a number, which has no colour of its own, where there is some."""
+    share = int(clusters.compute(client, field.frame(t).num_nan()).sum()) / math.prod(field.shape)
+    if share:
+        background = field.picture.background
+        logger.warning("%s: %.2g %% is not a number, drawn in %s", field.reader.path, 100 * share, background)
 
 
 def _strips(painted: Any, client: Any) -> Iterator[NDArray[np.uint8]]:

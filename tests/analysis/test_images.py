@@ -147,6 +147,15 @@ def test_a_title_is_drawn_above_the_map(store: Store, times: np.ndarray, monkeyp
         assert not ink[-5:].any()
 
 
+def test_what_is_not_a_number_is_said(store: Store, times: np.ndarray, caplog: pytest.LogCaptureFixture) -> None:
+    path = store(arrays={"times": times}, parameters={"steps": STEPS}, unfinished={1})
+    image(path, path.with_suffix(".png"), picture={"value": "times"})
+    assert "not a number" not in caplog.text
+    drawn = pixels(image(path, path.with_suffix(".png"), picture={"value": "log(500 - times)", "background": "teal"}))
+    teal = (drawn == (0, 128, 128)).all(axis=-1)
+    assert f"{100 * teal.mean():.2g} % is not a number, drawn in teal" in caplog.text
+
+
 def test_a_picture_carries_its_job(store: Store, times: np.ndarray) -> None:
     path = store(arrays={"times": times}, parameters={"steps": STEPS})
     with Image.open(image(path, path.with_suffix(".png"), frame=1)) as read:
