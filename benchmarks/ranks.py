@@ -49,7 +49,7 @@ def run(size: int, num_ranks: int, shard: int = 128) -> Measured:
         store = Path(folder) / "bench.zarr"
         settings = [
             f"view.resolution=[{size}, {size}]",
-            f"integrator.steps={steps}",
+            f"run.shard=[{shard}, {shard}]",
             "run.threads=1",
             "run.progress='none'",
         ]
