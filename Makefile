@@ -12,7 +12,7 @@ SIZE ?= 500
 help:
 	@echo "make demo   compute a three-body divergence map on 2 MPI ranks and draw it"
 	@echo "make test   ruff, mypy --strict and the test suite"
-	@echo "make check  the long tests and every gallery check; writes docs/checks.md"
+	@echo "make check  the long tests; writes docs/checks.md"
 	@echo "make coverage  compute the gallery's checks; writes docs/coverage.md"
 	@echo "make docs   write docs/job.md, the reference of a job's keys"
 	@echo "make bench  measure the kernels against their baselines; writes benchmarks/RESULTS.md"
