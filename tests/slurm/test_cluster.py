@@ -204,6 +204,7 @@ def start_with_little_time(cluster: Any, folder: Path, script: str, seconds: flo
     return str(number)
 
 
+@pytest.mark.check  # SLURM keeps time limits to the minute: it may warn before the ranks have begun
 def test_a_job_hands_out_no_unit_that_would_not_end_in_time(cluster: Any, tmp_path: Path) -> None:
     script = toy(tmp_path, "--units", 40, "--seconds", 1).replace("#SBATCH --signal=B:USR1@0\n", "")
     number = start_with_little_time(cluster, tmp_path, script, 15)
@@ -216,6 +217,7 @@ def test_a_job_hands_out_no_unit_that_would_not_end_in_time(cluster: Any, tmp_pa
     assert sorted(units) == list(range(40))
 
 
+@pytest.mark.check  # SLURM keeps time limits to the minute: it may warn before the ranks have begun
 def test_the_warning_of_slurm_reaches_the_ranks(cluster: Any, tmp_path: Path) -> None:
     script = toy(tmp_path, "--units", 120, "--seconds", 1, warning_s=20)
     number = start_with_little_time(cluster, tmp_path, script, 50)
