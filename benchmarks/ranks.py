@@ -78,7 +78,7 @@ def run(size: int, num_ranks: int, shard: int = 128) -> Measured:
 
 
 class MemoryWatch(threading.Thread):
-    """Looks at the resident memory of every rank ten times a second and keeps the largest."""
+    """Looks at the resident memory of every rank now and then and keeps the largest."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -94,7 +94,7 @@ class MemoryWatch(threading.Thread):
                         self.peak_bytes = max(self.peak_bytes, int(child.memory_info().rss))
             except psutil.Error:
                 pass
-            time.sleep(0.1)
+            time.sleep(2.0)  # a look at every process costs milliseconds of a core that a rank would use
 
 
 def contestants(size: int = 256) -> dict[str, Callable[[], float]]:
