@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from hpc.durable import PARTIAL_SUFFIX, partial_run, write_json_durably
 

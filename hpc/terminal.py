@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 LAUNCHERS = ("mpiexec", "mpirun", "hydra", "orterun", "prterun", "prun", "srun")
 STDERR = 2
