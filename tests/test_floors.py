@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FLOORS = {"kernels": 0, "networks": 0, "hpc": 1, "analysis": 2, "slurm": 2, "jobs": 3}
+FLOORS = {"kernels": 0, "networks": 1, "hpc": 2, "analysis": 3, "slurm": 3, "jobs": 4}
 FILES = sorted(path for package in FLOORS for path in (ROOT / package).rglob("*.py"))
 LONGEST = 400
 
