@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import clusters, figures, png
+from analysis import clusters, figures, plot, plots, png
 from analysis.field import Field
 from analysis.files import replacing
 from analysis.picture import describe, resolve
@@ -31,9 +31,12 @@ def image(
     `picture` holds keys of `[picture]` that come before the store's own; `client` is of `clusters.connect`. Row 0 of
     the arrays is the top row; the range 'auto' is that of this frame. What is not finished is flat grey, and how
     much is finished is logged, and how much is not a number. The PNG carries the job, its hash and the picture's settings
-    as text. Raises RequestError for a store, key, formula or frame that is not there.
+    as text. A store that holds no maps is drawn as its plot. Raises RequestError for a store, key, formula or frame that is
+    not there.
     """
     reader = open_for_reading(store)
+    if plot.is_plot(reader.attributes):
+        return plots.draw(reader, plot.resolve(reader.attributes, picture), out, frame=frame)
     settings = resolve(reader.attributes, picture)
     field = Field(reader, settings)
     text = {"Title": str(reader.attributes["job"].get("title", "")), "frame": str(field.checked(frame))}

@@ -98,7 +98,7 @@ def resolve(attributes: Mapping[str, Any], overrides: Mapping[str, Any] | None =
     return picture
 
 
-def describe(attributes: Mapping[str, Any], picture: Picture) -> dict[str, str]:
+def describe(attributes: Mapping[str, Any], picture: msgspec.Struct) -> dict[str, str]:
     """What a file that shows a store carries: ASCII text by keyword."""
     return {
         "Software": f"Horseshoe {version('horseshoe')}",

@@ -19,6 +19,7 @@ from analysis.field import Field
 from analysis.files import replacing
 from analysis.images import log_unfinished
 from analysis.picture import Picture, describe, resolve
+from analysis.plot import is_plot
 from hpc.reading import open_for_reading
 from kernels.errors import RequestError
 
@@ -45,6 +46,8 @@ def video(store: Path, out: Path, *, picture: Mapping[str, Any] | None = None, c
     settings. Raises RequestError for a store, key, formula, suffix or size that cannot be served.
     """
     reader = open_for_reading(store)
+    if is_plot(reader.attributes):
+        raise RequestError(f"{store}: holds no frames for a video; `horseshoe image` draws its plot")
     settings = resolve(reader.attributes, picture)
     field = Field(reader, settings)
     if out.suffix not in (".mp4", ".mkv"):

@@ -32,7 +32,8 @@ def num_frames(store: Path, picture: Mapping[str, Any]) -> int:
     from hpc.reading import open_for_reading
 
     attributes = open_for_reading(store).attributes
-    frames = {**attributes["pictures"], **picture}.get("frames") or attributes["job"]["frames"]["count"]
+    stored = attributes["job"].get("frames", {}).get("count", 1)
+    frames = {**attributes["pictures"], **picture}.get("frames") or stored
     return frames if isinstance(frames, int) else 1
 
 
