@@ -17,14 +17,16 @@ from analysis.basins import area, basin_fraction, meanings, value_counts, view_a
 from analysis.dimension import boundary_dimension, dimension, maps
 from analysis.files import replacing
 from analysis.picture import resolve
+from analysis.runs import last, runs
 from analysis.totals import Totals, is_by_frame, never_values, num_frames, sha256, totals
+from hpc import shards
 from hpc.reading import Reader, open_for_reading
 from kernels.errors import RequestError
 
 Row = dict[str, Any]
 Settings = Mapping[str, Any] | None
 
-STATISTICS = ("sum", "min", "max", "mean", "ended", "never", "area", "fraction", "boundary_dimension", "sha256")
+STATISTICS = ("sum", "min", "max", "mean", "ended", "never", "area", "fraction", "boundary_dimension", "last", "sha256")
 
 _QUANTITY = re.compile(
     r"(?P<array>\w+)(\[(?P<frame>[0-9]{1,9})\])?\.(?P<statistic>\w+)(\((?P<value>-?[\w-]{1,40})\))?", re.ASCII
@@ -51,10 +53,11 @@ def measure(name: str, store: Path, out: Path, *, picture: Settings = None, clie
 
 
 def quantity(store: Path, name: str, *, client: Any = None) -> float | int | str:
-    """One number or text of a finished array, by a name 'ARRAY.STATISTIC' or, for one frame, 'ARRAY[K].STATISTIC'.
+    """One number or text of a finished array, by a name 'ARRAY.STATISTIC' or, for one frame or run, 'ARRAY[K].STATISTIC'.
 
     sum, min, max and mean leave NaN out; of integers, sum, min and max are exact ints. ended counts the values other
     than the array's `never`, never those that are it; area is the share of these times the area of the view.
+    last is the last finite value in C order.
     'fraction(VALUE)' is the share of one value, a number or, of outcomes, a name. boundary_dimension is that of
     `analysis.dimension`. sha256 is that of the values in C order, little endian, in hex.
     Raises RequestError for a name that cannot be read, an array that is not finished, or a statistic that is not a
@@ -84,6 +87,9 @@ def quantity(store: Path, name: str, *, client: Any = None) -> float | int | str
 
     if statistic == "sha256":
         return sha256(reader, array, frames)
+    if statistic == "last":
+        found_last = last(shards.read(reader.array(array), [slice(frames.start, frames.stop)]))
+        return _finite(name, math.nan if found_last is None else found_last)
     if statistic in ("area", "boundary_dimension") and len(frames) > 1:
         raise RequestError(f"quantity {name!r}: is that of one frame; write {array}[0].{statistic}")
     if statistic == "boundary_dimension":
@@ -186,6 +192,7 @@ MEASURES: Mapping[str, Callable[[Reader, Settings, Any], Iterator[Row]]] = {
     "area": area,
     "basin-fraction": basin_fraction,
     "boundary-dimension": boundary_dimension,
+    "runs": runs,
 }
 
 

@@ -32,7 +32,7 @@ class Plot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: str = ""
     value: str = ""
     lines: tuple[str, ...] = ()
-    logarithmic: tuple[Literal["x", "y", "value"], ...] = ()
+    logarithmic: tuple[Literal["x", "y"], ...] = ()
     diagonal: bool = False
     equal: bool = False
     labels: tuple[str, ...] = ()

@@ -81,8 +81,8 @@ def never_values(reader: Reader, name: str) -> NDArray[Any] | None:
 
 
 def is_by_frame(reader: Reader, name: str) -> bool:
-    """Whether the first dimension of an array is the frame."""
-    return dimensions(reader, name)[:1] == ("frame",)
+    """Whether the first dimension of an array is the frame, or the run of a sweep."""
+    return dimensions(reader, name)[:1] in (("frame",), ("run",))
 
 
 def dimensions(reader: Reader, name: str) -> tuple[str | None, ...]:

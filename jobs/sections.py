@@ -156,9 +156,9 @@ class Check(Section, frozen=True, kw_only=True):
     """Keys of the job to change, such as a small view.resolution."""
 
     quantity: str
-    """`ARRAY.STATISTIC`, or `ARRAY[K].STATISTIC` of frame K. Statistics: sum, min, max, mean (NaN left out); ended, never (how
+    """`ARRAY.STATISTIC`, or `ARRAY[K].STATISTIC` of frame or run K. Statistics: sum, min, max, mean (NaN left out); ended, never (how
     many values did so); area (that of the view, of what never ended); fraction(VALUE) (share of one value);
-    boundary_dimension (by counting boxes); sha256 (of the values, little endian, in C order)."""
+    boundary_dimension (by counting boxes); last (the last finite value); sha256 (of the values, little endian, in C order)."""
 
     value: float | str
     """What it is: a number, or for sha256 a text."""

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from analysis.images import image
+from analysis.measures import measure, quantity
 from analysis.plot import resolve
 from analysis.series import Series, run_labels
 from analysis.video import video
@@ -190,3 +191,17 @@ def test_labels_of_products_and_pairs() -> None:
     assert product[1] == "width = 1, depth = 4"
     assert run_labels({"sweep": {**sweep, "zip": True}}, 2) == ["width = 1, depth = 3", "width = 2, depth = 4"]
     assert run_labels({}, 1) == [""]
+
+
+def test_table_of_runs(store: Path, tmp_path: Path) -> None:
+    lines = measure("runs", store, tmp_path / "runs.csv").read_text().splitlines()
+    assert lines[0] == "run,label,chance,loss,loss_min,seconds,seconds_min"
+    assert lines[1] == f"0,mixing = flat,0.5,{LOSS[0, -1]},{LOSS[0, -1]},1.0,1.0"
+    assert lines[2].split(",")[3] == str(LOSS[1, -BLOCK - 1])
+
+
+def test_the_last_number_of_a_run(store: Path) -> None:
+    assert quantity(store, "loss[0].last") == LOSS[0, -1]
+    assert quantity(store, "loss[0].max") == 1.0
+    with pytest.raises(RequestError, match="run the job to its end"):
+        quantity(store, "loss[1].last")
