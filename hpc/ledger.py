@@ -1,7 +1,7 @@
 """The ledger: which units are finished, by which run, with what bytes. One JSON-lines file a writer, append-only.
 
-Owns the form of records and revocations and what counts as finished. Never looks at shard files; only hpc/store.py
-appends.
+Owns the form of records and revocations and what counts as finished. Never looks at shard files, never holds the records of a
+million units but where `read_records` is asked for them; only hpc/store.py appends.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,9 +26,11 @@ from kernels.errors import RequestError
 LEDGER_FOLDER = "ledger"
 LEDGER_SUFFIX = ".jsonl"
 
+# A line of ours has some hundred bytes; a longer one is not, and must not fill the memory.
+MOST_LINE_BYTES = 1 << 20
 
-@dataclass(frozen=True)
-class Record:
+
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One finished unit: `files` gives, for each array of the stage, size in bytes and sha256 (hex) of its shard."""
 
     stage: str
@@ -40,13 +45,12 @@ class Record:
         return {"unit": self.unit, "stage": self.stage, "run": self.run, "seconds": self.seconds, "files": files}
 
 
-@dataclass(frozen=True)
-class Revocation:
+class Revocation(msgspec.Struct, frozen=True, gc=False):
     """Says that the records which `runs` made of one unit hold no longer; records of later runs do."""
 
     stage: str
     unit: int
-    runs: tuple[str, ...]
+    runs: tuple[str, ...] = msgspec.field(name="revoked")
 
     def as_json(self) -> dict[str, Any]:
         """The line of the ledger, as a dictionary."""
@@ -89,37 +93,49 @@ class LedgerFile:
             self._descriptor = -1
 
 
-def _parse(line: bytes) -> Record | Revocation | None:
+@dataclass(frozen=True)
+class Tally:
+    """What the ledgers say of one stage.
+
+    `finished` is the bitmap of its units, shape (num_units,), True where a record holds. `units` (int64) and `seconds`
+    (float64) have one entry a record that holds, in the order of the files.
+    """
+
+    finished: NDArray[np.bool_]
+    units: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+
+
+def _parse(line: bytes, record: msgspec.json.Decoder[Record], revocation: msgspec.json.Decoder[Revocation]) -> Any:
     """One entry, or None for a torn or foreign line: the unit then counts as not finished and is computed again."""
-    try:
-        entry = json.loads(line)
-        stage, unit = str(entry["stage"]), int(entry["unit"])
-        if "revoked" in entry:
-            return Revocation(stage, unit, tuple(str(run) for run in entry["revoked"]))
-        files = {str(name): (int(size), str(digest)) for name, (size, digest) in entry["files"].items()}
-        return Record(stage, unit, str(entry["run"]), float(entry["seconds"]), files)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return None
+    # A record may have an array of that name.
+    if b'"revoked"' in line:
+        with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+            return revocation.decode(line)
+    with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+        return record.decode(line)
+    return None
 
 
 def _entries(store: Path) -> Iterator[Record | Revocation]:
     """All entries of all ledger files, file by file in the order of their names."""
     folder = store / LEDGER_FOLDER
+    record, revocation = msgspec.json.Decoder(Record), msgspec.json.Decoder(Revocation)
     try:
         files = sorted(file for file in folder.iterdir() if file.name.endswith(LEDGER_SUFFIX))
     except FileNotFoundError:
         return
     except OSError as error:
         raise _unreadable(folder, error) from None
-    for file in files:
+    for path in files:
         try:
-            lines = file.read_bytes().splitlines()
+            with path.open("rb") as file:
+                for line in iter(partial(file.readline, MOST_LINE_BYTES), b""):
+                    entry = _parse(line, record, revocation)
+                    if entry is not None:
+                        yield entry
         except OSError as error:
-            raise _unreadable(file, error) from None
-        for line in lines:
-            entry = _parse(line)
-            if entry is not None:
-                yield entry
+            raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: OSError) -> RequestError:
@@ -142,10 +158,37 @@ def read_records(store: Path) -> list[Record]:
     ]
 
 
-def finished_units(records: Iterable[Record], stage: str, num_units: int) -> NDArray[np.bool_]:
-    """Bitmap over the units of a stage, shape (num_units,): True where a record holds."""
-    finished = np.zeros(num_units, dtype=np.bool_)
-    for record in records:
-        if record.stage == stage and 0 <= record.unit < num_units:
-            finished[record.unit] = True
-    return finished
+def tally(store: Path | None, num_units: Mapping[str, int]) -> dict[str, Tally]:
+    """What the ledgers say of stages, by name; `num_units` has the number of units of each that is asked for.
+
+    Without a store nothing is finished. Takes 24 bytes a record and holds no records. Raises RequestError where a file cannot
+    be read.
+    """
+    units = {stage: array("q") for stage in num_units}
+    runs = {stage: array("q") for stage in num_units}
+    seconds = {stage: array("d") for stage in num_units}
+    numbers: dict[str, int] = {}
+    revoked: dict[str, set[tuple[int, str]]] = {stage: set() for stage in num_units}
+    for entry in () if store is None else _entries(store):
+        if not 0 <= entry.unit < num_units.get(entry.stage, 0):
+            continue
+        if isinstance(entry, Revocation):
+            revoked[entry.stage].update((entry.unit, run) for run in entry.runs)
+        else:
+            units[entry.stage].append(entry.unit)
+            runs[entry.stage].append(numbers.setdefault(entry.run, len(numbers)))
+            seconds[entry.stage].append(entry.seconds)
+
+    found = {}
+    for stage, number in num_units.items():
+        recorded = np.frombuffer(units[stage], dtype=np.int64)
+        taken = np.frombuffer(seconds[stage], dtype=np.float64)
+        if revoked[stage]:
+            keys = recorded * len(numbers) + np.frombuffer(runs[stage], dtype=np.int64)
+            bad = [unit * len(numbers) + numbers[run] for unit, run in revoked[stage] if run in numbers]
+            holds = ~np.isin(keys, np.array(bad, dtype=np.int64))
+            recorded, taken = recorded[holds], taken[holds]
+        finished = np.zeros(number, dtype=np.bool_)
+        finished[recorded] = True
+        found[stage] = Tally(finished, recorded, taken)
+    return found

@@ -102,7 +102,7 @@ class Reader:
 
     def finished_units(self, stage: str) -> NDArray[np.bool_]:
         """Bitmap of the finished units of a stage, shape (num_units,), from the ledgers."""
-        return ledger.finished_units(ledger.read_records(self.path), stage, self.num_units(stage))
+        return ledger.tally(self.path, {stage: self.num_units(stage)})[stage].finished
 
     def finished(self, name: str) -> NDArray[np.bool_]:
         """Bitmap over the shard grid of an array, or over the units of a stage, from the ledgers.

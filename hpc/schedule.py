@@ -209,7 +209,7 @@ class _Job:
         """Tell the meter what a stage begins with; return the costs of its units, on rank 0 alone."""
         if self._meter is None:
             return None
-        costs = np.array([stage.cost(unit) for unit in range(stage.num_units)], dtype=np.float64)
+        costs = np.fromiter(map(stage.cost, range(stage.num_units)), np.float64, stage.num_units)
         done = int(np.count_nonzero(finished))
         self._meter.begin(index, done, float(costs[finished].sum()), float(costs.sum()), time.monotonic())
         return costs
@@ -231,12 +231,10 @@ class _Job:
     def _pending_units(self) -> list[int | None]:
         """The middle one of the missing units of each stage, None where it is complete. RequestError as `check`."""
         store.check(self._path, self._plan)
-        records = ledger.read_records(self._path) if is_store(self._path) else []
-        found: list[int | None] = []
-        for stage in self._plan.stages:
-            pending = np.flatnonzero(~ledger.finished_units(records, stage.name, stage.num_units))
-            found.append(int(pending[pending.size // 2]) if pending.size else None)
-        return found
+        store_path = self._path if is_store(self._path) else None
+        tallies = ledger.tally(store_path, {stage.name: stage.num_units for stage in self._plan.stages})
+        pending = [np.flatnonzero(~tallies[stage.name].finished) for stage in self._plan.stages]
+        return [int(units[units.size // 2]) if units.size else None for units in pending]
 
     def _observe(self, claims: Claims, now_s: float) -> None:
         """Publish how far the stage is, a few times a second."""

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hpc import ledger, memory
-from hpc.ledger import Record
-from hpc.plan import Stage
+from hpc.ledger import Tally
+from hpc.plan import Plan, Stage
 from hpc.reading import is_store, open_for_reading
 from jobs import estimate, model
 from jobs.model import Job
@@ -35,12 +34,12 @@ def work(job: Job, store: Path, threads: int, on_gpus: bool, *, with_time: bool 
     plan = model.plan(job)
     memory.check_units(plan)
     concurrent_units = (CudaBackend if on_gpus else HostBackend).concurrent_units
-    records = _records(store, str(plan.attributes["job_hash"]))
-    left = [stage.num_units - _num_finished(records, stage) for stage in plan.stages]
+    tallies = _tallies(store, plan)
+    left = [int(np.count_nonzero(~tallies[stage.name].finished)) for stage in plan.stages]
     rank_seconds = 0.0 if with_time else math.inf
     if with_time:
         for stage, units in zip(plan.stages, left, strict=True):
-            per_cost = _measured(records, stage)
+            per_cost = _measured(tallies[stage.name], stage)
             if per_cost is None:
                 per_cost = math.inf if on_gpus else _probed(stage) / threads
             rank_seconds += per_cost * estimate.total_cost(stage) * units / stage.num_units / concurrent_units
@@ -53,21 +52,17 @@ def work(job: Job, store: Path, threads: int, on_gpus: bool, *, with_time: bool 
     )
 
 
-def _records(store: Path, job_hash: str) -> list[Record]:
-    """The ledger of the job's store; empty where there is none, or one of another job (`run` will refuse it)."""
-    if not is_store(store) or open_for_reading(store).attributes.get("job_hash") != job_hash:
-        return []
-    return ledger.read_records(store)
+def _tallies(store: Path, plan: Plan) -> dict[str, Tally]:
+    """What the ledger of the job's store says; nothing where there is none, or one of another job (`run` will refuse it)."""
+    job_hash = plan.attributes["job_hash"]
+    is_its_own = is_store(store) and open_for_reading(store).attributes.get("job_hash") == job_hash
+    return ledger.tally(store if is_its_own else None, {stage.name: stage.num_units for stage in plan.stages})
 
 
-def _num_finished(records: Sequence[Record], stage: Stage) -> int:
-    return int(np.count_nonzero(ledger.finished_units(records, stage.name, stage.num_units)))
-
-
-def _measured(records: Sequence[Record], stage: Stage) -> float | None:
+def _measured(tally: Tally, stage: Stage) -> float | None:
     """Seconds a unit of cost, the middle of the latest records; None without any."""
-    mine = [record for record in records if record.stage == stage.name and 0 <= record.unit < stage.num_units]
-    rates = [record.seconds / stage.cost(record.unit) for record in mine[-MOST_RECORDS:]]
+    latest = zip(tally.units[-MOST_RECORDS:].tolist(), tally.seconds[-MOST_RECORDS:].tolist(), strict=True)
+    rates = [seconds / stage.cost(unit) for unit, seconds in latest]
     return statistics.median(rates) if rates else None
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from hpc.plan import ArraySpec
 
 
@@ -39,7 +37,10 @@ def num_tiles(array: ArraySpec) -> int:
 
 def tile(array: ArraySpec, unit: int) -> Tile:
     """The tile of a unit, counted in C order over (frame, rows, columns); at the edges less than a whole shard."""
-    frame, down, across = (int(index) for index in np.unravel_index(unit, _grid(array)))
+    # Not np.unravel_index: rank 0 asks for every unit of a plan, and there may be a million.
+    _, tiles_down, tiles_across = _grid(array)
+    rest, across = divmod(unit, tiles_across)
+    frame, down = divmod(rest, tiles_down)
     height, width = array.shard[-2:]
     rows, columns = array.shape[-2:]
     return Tile(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc.ledger import LedgerFile, Record, Revocation, finished_units, read_records
+from hpc.ledger import MOST_LINE_BYTES, LedgerFile, Record, Revocation, read_records, tally
 
 NUM_UNITS = 4
 RUNS = ("a", "b", "c")
@@ -60,10 +60,13 @@ def test_a_record_holds_unless_its_run_is_revoked(place: Path, entries: list[tup
     expected = [e for _, e in entries if isinstance(e, Record) and (e.stage, e.unit, e.run) not in revoked]
     found = read_records(place)
     assert sorted(map(repr, found)) == sorted(map(repr, expected))
-    for stage in ("map", "sum"):
-        bitmap = finished_units(found, stage, NUM_UNITS)
-        assert bitmap.shape == (NUM_UNITS,)
-        assert set(np.flatnonzero(bitmap)) == {record.unit for record in expected if record.stage == stage}
+    tallies = tally(place, {"map": NUM_UNITS, "sum": NUM_UNITS})
+    for stage, told in tallies.items():
+        held = [record for record in found if record.stage == stage]
+        assert told.finished.shape == (NUM_UNITS,)
+        assert set(np.flatnonzero(told.finished)) == {record.unit for record in expected if record.stage == stage}
+        assert told.units.tolist() == [record.unit for record in held]
+        assert told.seconds.tolist() == [record.seconds for record in held]
 
 
 @settings(deadline=None)
@@ -105,9 +108,23 @@ def test_malformed_entries_are_ignored(place: Path, line: str) -> None:
     assert read_records(place) == []
 
 
-def test_units_outside_the_stage_are_ignored() -> None:
-    outside = [Record("map", unit, "a", 1.0, {}) for unit in (-1, NUM_UNITS)]
-    assert not finished_units(outside, "map", NUM_UNITS).any()
+def test_units_outside_the_stage_are_ignored(place: Path) -> None:
+    outside = [Record("map", unit, "a", 1.0, {}) for unit in (-1, NUM_UNITS, 2**63, -(2**70))]
+    put(place, {"x-0": lines([*outside, Revocation("map", 2**70, ("a",)), Record("sum", 0, "a", 1.0, {})])})
+    assert not tally(place, {"map": NUM_UNITS})["map"].finished.any()
+
+
+def test_a_line_without_end_does_not_fill_the_memory(place: Path) -> None:
+    """It is no record, and the one after it is."""
+    kept = Record("map", 1, "a", 1.0, {})
+    put(place, {"x-0": b'{"stage": "' + b"x" * (3 * MOST_LINE_BYTES) + b"\n" + lines([kept])})
+    assert read_records(place) == [kept]
+
+
+def test_an_array_may_be_called_revoked(place: Path) -> None:
+    kept = Record("map", 1, "a", 1.0, {"revoked": (3, "ab")})
+    put(place, {"x-0": lines([kept])})
+    assert read_records(place) == [kept]
 
 
 def test_append_writes_what_is_read(tmp_path: Path) -> None:
