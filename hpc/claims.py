@@ -6,6 +6,7 @@ Owns the decisions of rank 0, as a function of reports and of the clock it is gi
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
@@ -64,14 +65,17 @@ class Claims:
         pending = np.flatnonzero(~finished)
 
         # Costly units last, as they are taken from the end; among equals the lower number goes first.
-        self._pending: list[int] = pending[np.lexsort((-pending, costs[pending]))].tolist()
-        self._pending_costs: list[float] = [float(costs[unit]) for unit in self._pending]
+        pending = pending[np.lexsort((-pending, costs[pending]))]
+        self._pending = array("q", pending.astype(np.int64).tobytes())
+        self._pending_costs = array("d", costs[pending].astype(np.float64).tobytes())
         self._workers = [Worker(number) for number in concurrent_units]
+        self._num_slots = sum(concurrent_units)
         self._grace_s = grace_s
         self._deadline_s = deadline_s
         self._window_s = window_s
         self._planned = seconds_per_cost is not None and math.isfinite(seconds_per_cost)
         self._rates: deque[float] = deque(maxlen=MAX_TIMED)
+        self._rates_are_new = False
         self._typical: float | None = None
         self._pessimistic: float | None = SAFETY * seconds_per_cost if seconds_per_cost and self._planned else None
         self._hungry: set[int] = set()
@@ -102,8 +106,7 @@ class Claims:
             self.cost_done += cost
             if cost > 0:
                 self._rates.append(seconds / cost)
-        if report.finished:
-            self._estimate()
+        self._rates_are_new |= bool(report.finished)
 
         # A wish from before the last orders arrived there is out of date.
         worker.wanted = report.wanted if report.num_orders == worker.num_orders else 0
@@ -120,6 +123,8 @@ class Claims:
         if self._told:
             return []
         orders = []
+        if self._rates_are_new:
+            self._estimate()
         if self._deadline_s is not None and now_s >= self._deadline_s:
             self._finish(End(EXIT_STOPPED, "deadline", self._grace_s))
         if self.end is None:
@@ -159,8 +164,7 @@ class Claims:
     def _grant(self, rank: int, now_s: float) -> Orders:
         """Units for one rank: as many as it wants, and more while they are cheap and enough remain for the others."""
         worker = self._workers[rank]
-        num_slots = sum(other.concurrent_units for other in self._workers)
-        limit = max(worker.wanted, len(self._pending) // (2 * num_slots))
+        limit = max(worker.wanted, len(self._pending) // (2 * self._num_slots))
         units: list[int] = []
         granted_s = 0.0
         while len(units) < limit:
@@ -202,6 +206,7 @@ class Claims:
 
     def _estimate(self) -> None:
         """Seconds per cost: the middle one, and one that a unit will hardly exceed."""
+        self._rates_are_new = False
         if not self._rates:
             return
         self._typical = float(np.median(self._rates))
