@@ -32,15 +32,11 @@ class CausalMap(nn.Conv1d):
         """From [sample, place, feature] to [sample, row, feature]: as many rows as places unless told, if it has them."""
         kernel, places = self.kernel_size[0], x.shape[1]
         rows = places if rows is None else rows
-        weight = self.masked()[:, :rows, :places]
-        bias = self.bias[:rows]
-
-        # Where no features are mixed, one matrix product does without the convolution's copies.
-        if kernel == 1:
-            return torch.matmul(weight[0], x) + bias[:, None]
-        before = (kernel - 1) // 2
-        padded = functional.pad(x, (before, kernel - 1 - before))
-        return functional.conv1d(padded, weight.permute(1, 2, 0), bias)
+        weight = self.masked()[:, :rows, :places].permute(1, 2, 0)
+        if kernel > 1:
+            before = (kernel - 1) // 2
+            x = functional.pad(x, (before, kernel - 1 - before))
+        return functional.conv1d(x, weight, self.bias[:rows])
 
 
 class FlatMixer(nn.Module):
