@@ -62,6 +62,7 @@ class Mailbox:
         from mpi4py import MPI
 
         self._comm = comm
+        self.num_ranks = comm.size
         self._any_source = MPI.ANY_SOURCE
         self._status = MPI.Status()
         self._under_way: list[Request] = []

@@ -20,11 +20,17 @@ from hpc.workers import Crashed, Done, Dropped, Event, Flight, Refused, Workers
 
 log = logging.getLogger(__name__)
 
-# How often a rank reports units that are only partly done, for the bar.
+# How often a rank reports units that are only partly done, for the bar; all ranks together not more often than this.
 REPORT_S = 2.0
+MOST_REPORTS_PER_S = 1000.0
 
 # What a run gets to return from `interrupt`, and a finished unit to reach the disk, after the grace time.
 ABANDON_S = 0.7
+
+
+def report_interval_s(num_ranks: int) -> float:
+    """Seconds between a rank's reports of units that are only partly done: rank 0 has a core for its own unit as well."""
+    return max(REPORT_S, num_ranks / MOST_REPORTS_PER_S)
 
 
 class StageLoop:
@@ -53,6 +59,7 @@ class StageLoop:
         self._stops = stops
         self._claims = claims
         self._observe = observe
+        self._report_s = report_interval_s(mailbox.num_ranks)
 
         self._mine: set[int] = set()
         self._finished: list[tuple[int, float]] = []
@@ -170,7 +177,7 @@ class StageLoop:
             or (report.wanted > 0 and (report.wanted, report.num_orders) != (last.wanted, last.num_orders))
             or (report.stop, report.refused) != (last.stop, last.refused)
         )
-        if not news and (now_s < self._reported_s + REPORT_S or report.cost_in_flight == last.cost_in_flight):
+        if not news and (now_s < self._reported_s + self._report_s or report.cost_in_flight == last.cost_in_flight):
             return False
         self._finished.clear()
         self._reported, self._reported_s = report, now_s
