@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from jobs import model
+from jobs.maps import MapJob
 from kernels import iterate, threebody
 
 RESULT = Path(__file__).parents[1] / "docs" / "job.md"
@@ -54,17 +55,29 @@ Model = type[msgspec.Struct]
 def render() -> str:
     """The page."""
     defaults = {kind: module.DEFAULTS for kind, module in KINDS.items()}
-    own = {field.name for field in msgspec.structs.fields(model.Job)}
+    of_maps = {kind: tree for kind, tree in defaults.items() if issubclass(KINDS[kind].MODEL, MapJob)}
+    common = names(model.Job)
     parts = [HEAD, "## Every kind\n", table(model.Job, "", defaults)]
     parts += list(sections(model.Job, "", defaults))
+    parts += [f"## Maps\n\n{docstring(MapJob)}\n", *sections(MapJob, "", of_maps, leave_out=common - {"run"})]
     for kind, module in KINDS.items():
+        own = common | (names(MapJob) if kind in of_maps else set())
         parts.append(f"## Kind `{kind}`\n\n{docstring(module.MODEL)}\n")
-        parts.append(outputs(kind, defaults[kind]["outputs"]))
+        if kind in OUTPUTS:
+            parts.append(outputs(kind, defaults[kind]["outputs"]))
         plain = [field for field in msgspec.structs.fields(module.MODEL) if field.name not in own]
         if any(section_of(field.type) is None for field in plain):
             parts.append(table(module.MODEL, "", {}, leave_out=own))
-        parts += list(sections(module.MODEL, "", {}, leave_out=own))
+        parts += list(sections(module.MODEL, "", {} if kind in of_maps else {kind: defaults[kind]}, leave_out=own))
+        for task, of in getattr(module, "models", dict)().items():
+            parts.append(f"## Task `{task}` of kind `{kind}`\n\n{docstring(of)}\n")
+            parts += list(sections(of, "", {}, leave_out=names(module.MODEL)))
     return "\n".join(parts)
+
+
+def names(of: Model) -> set[str]:
+    """Names of the fields of a model."""
+    return {field.name for field in msgspec.structs.fields(of)}
 
 
 def sections(of: Model, prefix: str, defaults: dict[str, Any], leave_out: set[str] | None = None) -> Iterator[str]:

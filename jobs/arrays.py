@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpc.plan import ArraySpec, Values
-from jobs.model import Job
+from jobs.maps import MapJob
 from jobs.view import Coordinates
 from kernels.backends.base import Array
 
@@ -25,7 +25,7 @@ FILL = {"i": -1, "u": 255, "f": math.nan}
 
 
 def pixel_array(
-    job: Job, name: str, dtype: str, attributes: Mapping[str, Any], inner: tuple[tuple[str, int], ...] = ()
+    job: MapJob, name: str, dtype: str, attributes: Mapping[str, Any], inner: tuple[tuple[str, int], ...] = ()
 ) -> ArraySpec:
     """An array with one value a pixel of every frame, or several along the `inner` dimensions (label, size).
 
@@ -48,7 +48,7 @@ def pixel_array(
     )
 
 
-def coordinate_arrays(job: Job) -> list[tuple[ArraySpec, Values]]:
+def coordinate_arrays(job: MapJob) -> list[tuple[ArraySpec, Values]]:
     """`x` and `y` of every frame, in shards of whole frames; computed when they are written."""
     arrays: list[tuple[ArraySpec, Values]] = []
     for axis, (name, label) in enumerate(zip(("x", "y"), job.view.axes, strict=True)):

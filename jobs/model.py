@@ -21,7 +21,7 @@ from hpc.options import RunOptions, parse_deadline
 from hpc.plan import Plan
 from jobs.defaults import defaults
 from jobs.reading import Tree, cleaned, locate, merge, nearest, one_line, read, read_overrides
-from jobs.sections import Check, Frames, Numerics, Picture, RunSection, Section, View
+from jobs.sections import Check, RunSection, Section
 from kernels.backends.base import Backend
 from kernels.errors import RequestError
 
@@ -52,16 +52,12 @@ class Job(Section, frozen=True, kw_only=True):
     outputs: tuple[str, ...] = ()
     """Which arrays are stored; the kind says which there are."""
 
-    view: View
-    frames: Frames = Frames()
-    numerics: Numerics = Numerics()
     run: RunSection = RunSection()
-    picture: Picture
     check: tuple[Check, ...] = ()
 
 
 class Kind(Protocol):
-    """What the module of a job kind offers."""
+    """What the module of a job kind offers. One whose sections depend on the job has `model_of(tree)` besides."""
 
     MODEL: type[Job]
     DEFAULTS: Tree
@@ -72,6 +68,10 @@ class Kind(Protocol):
 
     def plan(self, job: Job, device: str | None) -> Plan:
         """The stages, arrays and attributes of a resolved job; `device` enters its identity."""
+        ...
+
+    def overview(self, job: Job, plan: Plan) -> list[tuple[str, str]]:
+        """What `horseshoe plan` says of the work: pairs of a word and a line."""
         ...
 
 
@@ -90,25 +90,26 @@ def from_tree(tree: Tree) -> Job:
     tree = cleaned(tree)
     module = kind_of(tree.get("kind"))
     tree = merge(module.DEFAULTS, tree)
+    own = sections_of(module, tree)
     if isinstance(tree.get("check"), dict):
         tree["check"] = [tree["check"]]
     if isinstance(tree.get("run"), dict) and "deadline" in tree["run"]:
         tree["run"]["deadline"] = _deadline_text(tree["run"]["deadline"])
     try:
-        job = msgspec.convert(tree, module.MODEL)
+        job = msgspec.convert(tree, own)
     except msgspec.ValidationError as error:
-        raise RequestError(_explain(str(error), module.MODEL)) from None
+        raise RequestError(explain(str(error), own)) from None
     if "\n" in job.title:
         raise RequestError("title: has several lines; the others belong to description")
     if job.run.deadline is not None:
         parse_deadline(job.run.deadline, time.time())
-    job = module.resolve(job)
+    return module.resolve(job)
 
-    # A kind that has nothing to choose from leaves `auto`; identity is of what is computed.
-    if job.numerics.precision == "auto":
-        numerics = msgspec.structs.replace(job.numerics, precision="float64")
-        job = msgspec.structs.replace(job, numerics=numerics)
-    return job
+
+def sections_of(module: Kind, tree: Tree) -> type[Job]:
+    """The type of a job: that of its kind, or the one that the kind makes of what the job says."""
+    model_of = getattr(module, "model_of", None)
+    return module.MODEL if model_of is None else cast(type[Job], model_of(tree))
 
 
 def _deadline_text(value: Any) -> Any:
@@ -132,14 +133,20 @@ def kind_of(name: object) -> Kind:
 def plan(job: Job, device: str | None = None) -> Plan:
     """The plan of a job; `device` as `device_of` gives it."""
     kind = kind_of(job.kind)
-    return dataclasses.replace(kind.plan(job, device), defaults=defaults(kind.MODEL, kind.DEFAULTS))
+    return dataclasses.replace(kind.plan(job, device), defaults=defaults(type(job), kind.DEFAULTS))
 
 
 def device_of(job: Job, backend: Backend) -> str | None:
     """The device as a part of the job's identity: None but for `fast` arithmetic, which differs between devices."""
-    if job.numerics.arithmetic != "fast":
+    if not differs_between_devices(job):
         return None
     return f"{backend.kind}, {backend.num_lanes_float64} lanes"
+
+
+def differs_between_devices(job: Job) -> bool:
+    """Whether results depend on the device so that it is part of the job's identity."""
+    numerics = getattr(job, "numerics", None)
+    return numerics is not None and numerics.arithmetic == "fast"
 
 
 def run_options(job: Job) -> RunOptions:
@@ -150,7 +157,7 @@ def run_options(job: Job) -> RunOptions:
     )
 
 
-def _explain(message: str, model: type[Job]) -> str:
+def explain(message: str, model: type[Job]) -> str:
     """msgspec's message as one line that starts with the dotted key."""
     text, _, path = message.rpartition(" - at `$")
     key = path.rstrip("`").lstrip(".")

@@ -73,7 +73,7 @@ class Numerics(Section, frozen=True, kw_only=True):
 
 
 class RunSection(Section, frozen=True, kw_only=True):
-    """Where and how the work runs. All but `shard` and `chunk` may change from one run into a store to the next."""
+    """Where and how the work runs. It may change from one run into a store to the next, but for `shard` and `chunk` of maps."""
 
     threads: Threads | None = None
     """CPU threads of a rank; the usable cores, shared out among the ranks of a host, unless given."""
@@ -90,6 +90,10 @@ class RunSection(Section, frozen=True, kw_only=True):
 
     progress: Literal["auto", "bar", "lines", "none"] = "auto"
     """How progress is shown; `auto` is a bar on a terminal, else lines."""
+
+
+class MapRun(RunSection, frozen=True, kw_only=True):
+    """Where and how the work runs. All but `shard` and `chunk` may change from one run into a store to the next."""
 
     shard: tuple[Size, Size] | None = None
     """Rows and columns of a shard: one file, and one unit of work; chosen from size and steps unless given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.sections import RunSection
+from jobs.sections import MapRun
 from kernels.errors import RequestError
 
 MIN_SIDE = 64
@@ -14,7 +14,7 @@ CHUNK_SIDE = 256
 Extent = tuple[int, int]
 
 
-def layout(run: RunSection, extent: Extent, frames: int, updates: int) -> tuple[Extent, Extent]:
+def layout(run: MapRun, extent: Extent, frames: int, updates: int) -> tuple[Extent, Extent]:
     """Shard and chunk as [rows, columns] for frames of `extent` (rows, columns) with `updates` steps a pixel.
 
     A given shard or chunk is kept and the other follows it. RequestError when both are given and do not fit.

@@ -22,6 +22,7 @@ from jobs.boundary.names import Texts
 from jobs.boundary.outputs import NO_ROOT
 from jobs.boundary.stage import CHANGED_BY_SKIPPING, BoundaryStage
 from jobs.identity import attributes, identity
+from jobs.maps import MapJob, overview, with_precision
 from jobs.model import Job
 from jobs.moving import moving, view_values
 from jobs.parameters import check_picture, frame_parameter
@@ -102,7 +103,7 @@ ARRAYS: dict[str, tuple[str, str, str]] = {
 """Dtype, units and meaning of every output, in their fixed order."""
 
 
-class Boundary(Job, frozen=True, kw_only=True):
+class Boundary(MapJob, frozen=True, kw_only=True):
     """A map iterated at every pixel: escape times, entry times, basins of roots, planes of parameters. See docs/maps.md.
 
     `iterations` is max_iterations where a pixel never stopped. A state that is not a number stops it too; `outcome` tells.
@@ -155,7 +156,7 @@ def resolve(job: Job) -> Boundary:
     shard, chunk = layout(job.run, (rows, columns), count, int(limits.max()))
     run = msgspec.structs.replace(job.run, shard=shard, chunk=chunk)
     numbers: Literal["complex", "real"] = "complex" if formulas.map.complex else "real"
-    return msgspec.structs.replace(job, run=run, numbers=numbers, picture=picture)
+    return with_precision(msgspec.structs.replace(job, run=run, numbers=numbers, picture=picture))
 
 
 def _formulas(section: str, table: dict[str, Any]) -> dict[str, Number]:

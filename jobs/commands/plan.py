@@ -24,12 +24,10 @@ def main(job: JobName, /, *, overrides: Overrides = ()) -> int:
     memory.check(plan, backend.concurrent_units, 1)
 
     size = estimate.size(plan, backend.concurrent_units)
-    columns, rows = loaded.view.resolution
-    stages = ", ".join(f"{stage.num_units} {stage.name}" for stage in plan.stages)
     print(f"job      {loaded.name}: {loaded.title}")
     print(f"hash     {plan.attributes['job_hash']}")
-    print(f"frames   {loaded.frames.count} of {columns} x {rows}")
-    print(f"units    {size.num_units} ({stages}), shards of {list(loaded.run.shard or ())}")
+    for word, line in model.kind_of(loaded.kind).overview(loaded, plan):
+        print(f"{word:<8} {line}")
     print(f"files    {size.num_files}")
     if size.num_files > estimate.MANY_FILES:
         # Shards do not reach over frames.

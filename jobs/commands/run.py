@@ -61,7 +61,7 @@ def _device(job: Job) -> str | None:
     from hpc import devices
     from jobs import model
 
-    if job.numerics.arithmetic != "fast":
+    if not model.differs_between_devices(job):
         return None
     return model.device_of(job, devices.choose(model.run_options(job), 0, 1))
 

@@ -14,6 +14,7 @@ from hpc.plan import ArraySpec, Plan, Values
 from jobs.arrays import coordinate_arrays, frame_array, pixel_array
 from jobs.divergence.stage import DivergenceStage, Parameters, Setting
 from jobs.identity import attributes, identity
+from jobs.maps import MapJob, overview, with_precision
 from jobs.model import Job
 from jobs.moving import moving, view_values
 from jobs.parameters import check_picture, frame_parameter, pixel_parameter
@@ -93,7 +94,7 @@ class Integrator(Section, frozen=True, kw_only=True):
 Output = Literal["times", "outcome", "separation", "energy_error", "final"]
 
 
-class Divergence(Job, frozen=True, kw_only=True):
+class Divergence(MapJob, frozen=True, kw_only=True):
     """Where two copies of three bodies, started a little apart, separate: over a plane of starting points or of parameters.
 
     `times` is integrator.steps where they never do. Where their distance is no longer a number, the pixel ends too: `times` is
@@ -128,7 +129,7 @@ def resolve(job: Job) -> Divergence:
     shard, chunk = layout(job.run, (rows, columns), count, int(setting.steps.max()))
     outputs = tuple(name for name in threebody.OUTPUTS if name in job.outputs)
     run = msgspec.structs.replace(job.run, shard=shard, chunk=chunk)
-    return msgspec.structs.replace(job, outputs=outputs, run=run, picture=picture)
+    return with_precision(msgspec.structs.replace(job, outputs=outputs, run=run, picture=picture))
 
 
 def read_setting(job: Divergence) -> Setting:

@@ -11,6 +11,7 @@ import pytest
 from hpc import store
 from jobs import model
 from jobs.defaults import defaults
+from jobs.maps import MapJob
 from kernels.errors import RequestError
 
 MakeJob = Callable[..., model.Job]
@@ -31,7 +32,9 @@ def test_defaults_by_dotted_name(make_job: MakeJob) -> None:
 def test_every_optional_key_has_a_default(kind: str) -> None:
     module = model.kind_of(kind)
     found = defaults(module.MODEL, module.DEFAULTS)
-    assert {"frames", "frames.count", "numerics.precision", "run.chunk", "view.sampling"} <= set(found)
+    assert {"title", "run.threads", "run.grace_s", "picture.colormap"} <= set(found)
+    if issubclass(module.MODEL, MapJob):
+        assert {"frames", "frames.count", "numerics.precision", "run.chunk", "view.sampling"} <= set(found)
     if kind == "boundary":
         assert found["integrator"] is None
         assert found["integrator.method"] == "euler"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.sections import RunSection
+from jobs.sections import MapRun
 from jobs.tiling import default_side, layout
 from kernels.errors import RequestError
 
@@ -40,9 +40,9 @@ def test_layout(
     chunk: tuple[int, int] | None,
     expected: tuple[tuple[int, int], tuple[int, int]],
 ) -> None:
-    assert layout(RunSection(shard=shard, chunk=chunk), (1000, 1000), 1, 50_000) == expected
+    assert layout(MapRun(shard=shard, chunk=chunk), (1000, 1000), 1, 50_000) == expected
 
 
 def test_a_shard_that_is_no_multiple_of_its_chunk_is_refused() -> None:
     with pytest.raises(RequestError, match=r"^run\.shard: "):
-        layout(RunSection(shard=(64, 64), chunk=(64, 48)), (64, 64), 1, 1)
+        layout(MapRun(shard=(64, 64), chunk=(64, 48)), (64, 64), 1, 1)
