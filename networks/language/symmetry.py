@@ -47,13 +47,3 @@ def move(vector: Tensor) -> Element:
     """A shift [n] of each group of n features."""
     size = len(vector)
     return lambda x: (x.reshape(*x.shape[:-1], -1, size) + vector).flatten(-2)
-
-
-def random_rotation(size: int, generator: torch.Generator) -> Tensor:
-    """A rotation [size, size] in float64, all alike likely: the Q of a Gaussian matrix with its signs made unique."""
-    gaussian = torch.randn(size, size, generator=generator, dtype=torch.float64)
-    orthogonal, upper = torch.linalg.qr(gaussian)
-    rotation: Tensor = orthogonal * upper.diagonal().sign()
-    if torch.linalg.det(rotation) < 0:
-        rotation[:, 0] = -rotation[:, 0]
-    return rotation

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from networks.geometry.groups import rotations
 from networks.language import counting, loss
 from networks.language.attention import Attention, rotate, squared_distances
 from networks.language.blocks import first_mixing
 from networks.language.model import LanguageModel
 from networks.language.settings import Settings, gpt, llama
-from networks.language.symmetry import change, move, random_rotation, turn
+from networks.language.symmetry import change, move, turn
 
 PADDING = 0
 
@@ -59,21 +60,14 @@ def test_turns_at_the_heads_change_nothing_and_turns_of_the_input_do(score: Any)
     assert isinstance(attention, Attention)
     generator = torch.Generator().manual_seed(5)
     heads = [attention.query, attention.key]
-    turned = turn(random_rotation(8, generator))
+    turned = turn(rotations(1, 8, generator)[0])
     assert change(model, some_tokens(), turned, heads) < 1e-12
     assert change(model, some_tokens(), turned, heads[:1]) > 1e-3
-    assert change(model, some_tokens(), turn(random_rotation(16, generator)), [model.embedding]) > 1e-2
+    assert change(model, some_tokens(), turn(rotations(1, 16, generator)[0]), [model.embedding]) > 1e-2
 
     # Moving queries and keys together keeps distances, and not products.
     moved = change(model, some_tokens(), move(torch.randn(8, generator=generator).double()), heads)
     assert (moved < 1e-11) == (score != "dot")
-
-
-def test_a_random_rotation_is_one() -> None:
-    for size in (2, 3, 8):
-        rotation = random_rotation(size, torch.Generator().manual_seed(size))
-        torch.testing.assert_close(rotation @ rotation.T, torch.eye(size).double(), atol=1e-13, rtol=0)
-        assert torch.linalg.det(rotation).item() == pytest.approx(1)
 
 
 def test_squared_distances_are_right() -> None:
