@@ -57,6 +57,11 @@ class Revocation(msgspec.Struct, frozen=True, gc=False):
         return {"unit": self.unit, "stage": self.stage, "revoked": list(self.runs)}
 
 
+def encode(entry: Record | Revocation) -> bytes:
+    """A line of the ledger with its end."""
+    return (json.dumps(entry.as_json(), separators=(",", ":")) + "\n").encode()
+
+
 class LedgerFile:
     """One append-only ledger file with one writer. Each entry is on the disk when `append` returns."""
 
@@ -73,7 +78,7 @@ class LedgerFile:
 
     def append(self, entry: Record | Revocation) -> None:
         """Add one line and wait for the disk. Raises OSError with the file as long as it was before."""
-        line = (json.dumps(entry.as_json(), separators=(",", ":")) + "\n").encode()
+        line = encode(entry)
         try:
             written = 0
             while written < len(line):
