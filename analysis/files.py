@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     place = Path(os.path.realpath(path))
     temporary = place.with_name(f".{place.name}.{os.getpid()}.partial")
-    with _leaving_on_sigterm():
+    with leaving_on_sigterm():
         try:
             _check(path, place)
             temporary.touch()
@@ -60,7 +60,7 @@ def _check(path: Path, place: Path) -> None:
 
 
 @contextmanager
-def _leaving_on_sigterm() -> Iterator[None]:
+def leaving_on_sigterm() -> Iterator[None]:
     """Turn SIGTERM into SystemExit, as SIGINT is an exception already, so that what was begun is tidied up."""
 
     def leave(number: int, _frame: Any) -> None:

@@ -86,7 +86,7 @@ def _curves(figure: Figure, series: Series, plot: Plot, run: int) -> None:
             whole = label if len(plot.y) == 1 else f"{text} {label}".strip()
             family = _colours(plot, len(rows)) if len(rows) > 1 and series.num_runs == 1 else None
             for row, ordinates in enumerate(rows):
-                there = np.isfinite(x) & np.isfinite(ordinates)
+                there = _drawable(plot, x, ordinates)
                 axes.plot(
                     x[there],
                     ordinates[there],
@@ -121,8 +121,8 @@ def _scatter(figure: Figure, series: Series, plot: Plot, run: int) -> None:
             y = np.ravel(series.values(text, number, key=f"picture.y[{index}]"))
             if x.size != y.size:
                 raise RequestError(f"picture.y[{index}]: has {y.size} values where x has {x.size}")
-            thin = slice(None, None, -(-x.size // MOST_MARKS) or None)
-            marks: dict[str, Any] = {"s": 6, "linewidths": 0, "alpha": 0.7}
+            thin = np.flatnonzero(_drawable(plot, x, y))[:: -(-x.size // MOST_MARKS) or None]
+            marks: dict[str, Any] = {"s": float(np.clip(4000 / max(x.size, 1), 6, 60)), "linewidths": 0, "alpha": 0.7}
             if plot.value:
                 values = np.ravel(series.values(plot.value, number, key="picture.value"))[thin]
                 marks |= {"c": values, "cmap": plot.colormap}
@@ -139,6 +139,8 @@ def _matrix(figure: Figure, series: Series, plot: Plot, run: int) -> None:
         raise RequestError(f"picture.value: has {values.ndim} dimensions; a matrix has 2, or 3 for several panels")
     panels = values[None] if values.ndim == 2 else values
     every = figure.subplots(1, len(panels), squeeze=False)[0]
+    if not np.isfinite(panels).any():
+        raise RequestError(f"{series.reader.path}: no cell of run {run} is computed yet; run the job to its end first")
     low, high = (float(edge(panels)) for edge in (np.nanmin, np.nanmax))
     image: Any = None
     for axes, panel in zip(every, panels, strict=True):
@@ -153,8 +155,11 @@ def _points(figure: Figure, series: Series, plot: Plot, run: int) -> None:
     if not x.size == y.size == z.size:
         raise RequestError(f"picture.z: x, y and z have {x.size}, {y.size} and {z.size} values; give as many of each")
     shade = np.ravel(series.values(plot.value, run, key="picture.value")) if plot.value else z
-    thin = slice(None, None, -(-x.size // MOST_MARKS) or None)
-    axes.scatter(x[thin], y[thin], z[thin], c=shade[thin], cmap=plot.colormap, s=min(20.0, 1e4 / x.size), linewidths=0)
+    there = np.flatnonzero(np.isfinite(x + y + z))
+    if not there.size:
+        raise RequestError(f"{series.reader.path}: no point of run {run} is computed yet; run the job to its end first")
+    x, y, z, shade = (part[there[:: -(-there.size // MOST_MARKS)]] for part in (x, y, z, shade))
+    axes.scatter(x, y, z, c=shade, cmap=plot.colormap, s=min(20.0, 1e4 / x.size), linewidths=0)
     axes.set_box_aspect([float(np.ptp(one)) or 1.0 for one in (x, y, z)])
     axes.set(xlabel=plot.x, ylabel=plot.y[0], zlabel=plot.z)
 
@@ -171,6 +176,10 @@ def _arrows(figure: Figure, series: Series, plot: Plot, run: int) -> None:
         np.ravel(series.values(_formula(plot, key), run, key=f"picture.{key}")) for key in ("x", "y", "u", "v")
     )
     x, y, u, v = np.broadcast_arrays(x, y, u, v)
+    there = np.isfinite(x + y + u + v)
+    if not there.any():
+        raise RequestError(f"{series.reader.path}: no arrow of run {run} is computed yet; run the job to its end first")
+    x, y, u, v = (part[there] for part in (x, y, u, v))
     colours = _colours(plot, x.size)
     axes.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=1, color=colours, width=0.004)
 
@@ -182,12 +191,22 @@ def _arrows(figure: Figure, series: Series, plot: Plot, run: int) -> None:
     _finish(axes, series, plot, x_name=plot.x, y_name=plot.y[0])
 
 
+def _drawable(plot: Plot, x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """Which points are numbers, and above 0 where an axis is logarithmic."""
+    there = np.isfinite(x) & np.isfinite(y)
+    for name, values in (("x", x), ("y", y)):
+        if name in plot.logarithmic:
+            there &= values > 0
+    return there
+
+
 def _finish(axes: Axes, series: Series, plot: Plot, *, x_name: str, y_name: str) -> None:
     """Scales, reference lines, names and legend."""
-    if "x" in plot.logarithmic:
-        axes.set_xscale("log")
-    if "y" in plot.logarithmic:
-        axes.set_yscale("log")
+    for name in plot.logarithmic:
+        _, high = axes.dataLim.intervalx if name == "x" else axes.dataLim.intervaly
+        if not high > 0:
+            raise RequestError(f"picture.logarithmic: no value of {name} is above 0; leave {name} out")
+        axes.set(**{f"{name}scale": "log"})
     for index, text in enumerate(plot.lines):
         for height in np.unique(np.ravel(series.values(text, 0, key=f"picture.lines[{index}]"))):
             axes.axhline(float(height), color="0.5", linewidth=0.8, linestyle=":", label=_plain(text))

@@ -42,7 +42,10 @@ class Series:
         self._loaded: dict[str, NDArray[np.float64]] = {}
 
     def labels(self) -> list[str]:
-        """What distinguishes each run: the values of the job's sweep; empty texts where there is no sweep."""
+        """What distinguishes each run: its name, or the values of the job's sweep; empty texts where there is neither."""
+        names = self.reader.attributes.get("runs")
+        if isinstance(names, list) and len(names) == self.num_runs:
+            return [str(name) for name in names]
         return run_labels(self.reader.attributes["job"], self.num_runs)
 
     def values(self, text: str, run: int, *, key: str) -> NDArray[np.float64]:

@@ -25,7 +25,11 @@ from jobs.sections import Check, RunSection, Section
 from kernels.backends.base import Backend
 from kernels.errors import RequestError
 
-KINDS = {"divergence": "jobs.divergence.kind", "boundary": "jobs.boundary.kind"}
+KINDS = {
+    "divergence": "jobs.divergence.kind",
+    "boundary": "jobs.boundary.kind",
+    "geometry": "jobs.geometry.kind",
+}
 """Module of every job kind; imported when a job of that kind is loaded."""
 
 NAME = r"^[a-z0-9-]{1,64}$"

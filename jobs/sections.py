@@ -160,8 +160,8 @@ class Check(Section, frozen=True, kw_only=True):
     """Keys of the job to change, such as a small view.resolution."""
 
     quantity: str
-    """`ARRAY.STATISTIC`, or `ARRAY[K].STATISTIC` of frame or run K. Statistics: sum, min, max, mean (NaN left out); ended, never (how
-    many values did so); area (that of the view, of what never ended); fraction(VALUE) (share of one value);
+    """`ARRAY.STATISTIC`, or `ARRAY[K].STATISTIC` of frame or run K. Statistics: sum, min, max, mean (NaN left out); ended,
+    never (how many values did so); area (that of the view, of what never ended); fraction(VALUE) (share of one value);
     boundary_dimension (by counting boxes); last (the last finite value); sha256 (of the values, little endian, in C order)."""
 
     value: float | str

@@ -22,7 +22,8 @@ from jobs.boundary.names import Texts
 from jobs.boundary.outputs import NO_ROOT
 from jobs.boundary.stage import CHANGED_BY_SKIPPING, BoundaryStage
 from jobs.identity import attributes, identity
-from jobs.maps import MapJob, overview, with_precision
+from jobs.maps import MapJob, with_precision
+from jobs.maps import overview as overview
 from jobs.model import Job
 from jobs.moving import moving, view_values
 from jobs.parameters import check_picture, frame_parameter

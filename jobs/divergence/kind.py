@@ -14,7 +14,8 @@ from hpc.plan import ArraySpec, Plan, Values
 from jobs.arrays import coordinate_arrays, frame_array, pixel_array
 from jobs.divergence.stage import DivergenceStage, Parameters, Setting
 from jobs.identity import attributes, identity
-from jobs.maps import MapJob, overview, with_precision
+from jobs.maps import MapJob, with_precision
+from jobs.maps import overview as overview
 from jobs.model import Job
 from jobs.moving import moving, view_values
 from jobs.parameters import check_picture, frame_parameter, pixel_parameter
