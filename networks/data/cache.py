@@ -110,7 +110,8 @@ def _make(folder: Path, description: Mapping[str, Any], files: Mapping[str, byte
         _sync(partial)
         if os.path.lexists(folder):
             # Take the damaged entry away in one step, so that nobody sees it half deleted.
-            folder.rename(partial / "damaged")
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(partial / "damaged")
         with contextlib.suppress(FileExistsError):
             _rename(partial, folder)
         _sync(folder.parent)

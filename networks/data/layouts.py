@@ -21,6 +21,9 @@ Layout = Literal["stories", "wiki", "plain"]
 SEPARATOR = "<|endoftext|>"
 WIKI_FILES = {"train": "wiki.train.tokens", "valid": "wiki.valid.tokens", "test": "wiki.test.tokens"}
 SPLIT_WORDS = {"train": ("train",), "valid": ("valid", "validation", "val"), "test": ("test",)}
+SUFFIXES = (".txt", ".text", ".tokens", ".tsv")
+"""Of a folder only such files are looked at."""
+
 HELD_BACK = 10
 """Of a single file, the last one in so many parts is for validation."""
 
@@ -90,7 +93,7 @@ def _folder(folder: Path) -> Text:
     wiki = {split: folder / name for split, name in WIKI_FILES.items() if (folder / name).is_file()}
     if {"train", "valid"} <= wiki.keys():
         return _of_files(wiki)
-    names = sorted(file for file in folder.iterdir() if file.suffix in (".txt", ".tokens", ".text"))
+    names = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
     found = {split: [name for name in names if words[0] in name.name] for split, words in SPLIT_WORDS.items()}
     for split in ("train", "valid"):
         if len(found[split]) != 1:

@@ -7,67 +7,24 @@ and a user's go through the same loaders afterwards.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
-from importlib import import_module
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kernels.errors import RequestError
 from networks.data import cache
 from networks.data.files import canonical_json, regular_file, sha256_of
+from networks.data.generators.catalogue import GENERATORS, check
 
 GENERATED_LICENCE = "CC0-1.0 (generated)"
 UNKNOWN_LICENCE = "not stated"
 LONGEST_LICENCE = 200
-LARGEST_COUNT = 10_000_000
-
-Make = Callable[[int, int, Mapping[str, float]], Mapping[str, bytes]]
-
-
-@dataclass(frozen=True)
-class Generator:
-    """A generator: the module with its `make(count, seed, parameters)`, and the parameters with their defaults.
-
-    `version` grows whenever its bytes change, so that an old entry of the cache is not taken for a new one.
-    """
-
-    module: str
-    parameters: Mapping[str, float] = field(default_factory=dict)
-    smallest: int = 2
-    version: int = 1
-
-
-GENERATORS = {
-    "stories": Generator("stories"),
-}
-
-
-def check(generator: str, count: int, seed: int, parameters: Mapping[str, float]) -> dict[str, float]:
-    """All parameters of a generator, those not given with their defaults. Raises RequestError for what it has not."""
-    known = GENERATORS.get(generator)
-    if known is None:
-        raise RequestError(f"data.generator {generator!r} is unknown; {_nearest(generator, GENERATORS)}")
-    if not known.smallest <= count <= LARGEST_COUNT:
-        raise RequestError(f"data.count is of {known.smallest} to {LARGEST_COUNT} for {generator}, not {count}")
-    if not 0 <= seed < 1 << 64:
-        raise RequestError(f"data.seed is of 0 to 2^64 - 1, not {seed}")
-    for name, value in parameters.items():
-        if name not in known.parameters:
-            raise RequestError(f"data.parameters.{name} is unknown; {_nearest(name, known.parameters)}")
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise RequestError(f"data.parameters.{name} is no finite number")
-    # A parameter has the type of its default, so that 1 and 1.0 make the same entry.
-    return {name: type(value)(parameters.get(name, value)) for name, value in known.parameters.items()}
 
 
 def generated(generator: str, count: int, seed: int = 0, parameters: Mapping[str, float] | None = None) -> Path:
     """The folder of a generator's files in the cache, made where it is missing or damaged."""
     description = describe_generated(generator, count, seed, parameters)
-    module = import_module(f"networks.data.generators.{GENERATORS[generator].module}")
-    make: Make = module.make
+    make = GENERATORS[generator].make()
     short = hashlib.sha256(canonical_json(description)).hexdigest()[:16]
     full = description["parameters"]
     return cache.entry(f"{generator}-{count}-{seed}-{short}", description, lambda: make(count, seed, full))
@@ -122,9 +79,3 @@ def locate(
     if count is None:
         raise RequestError(f"data.count is missing: how much the generator {generator} makes")
     return generated(generator, count, seed, parameters)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}"
