@@ -19,6 +19,7 @@ from networks.data.generators.catalogue import GENERATORS, check
 GENERATED_LICENCE = "CC0-1.0 (generated)"
 UNKNOWN_LICENCE = "not stated"
 LONGEST_LICENCE = 200
+LARGEST_COUNT = max(one.largest for one in GENERATORS.values())
 
 
 def generated(generator: str, count: int, seed: int = 0, parameters: Mapping[str, float] | None = None) -> Path:
