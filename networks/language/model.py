@@ -29,6 +29,8 @@ class LanguageModel(nn.Module):
         self.blocks = nn.ModuleList(block(settings) for _ in range(settings.depth))
         self.final_norm = norm(settings) if settings.final_norm else nn.Identity()
         self.head = None if settings.tied else nn.Linear(settings.width, settings.vocabulary, bias=False)
+        if settings.tied:
+            self._shrink_embeddings()
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the token that follows each place."""
@@ -67,6 +69,12 @@ class LanguageModel(nn.Module):
         finally:
             hook.remove()
         return mixing.weights(inputs[0])
+
+    def _shrink_embeddings(self) -> None:
+        """Embeddings of length 1, about: as a head, longer ones would begin with logits that are far too sure."""
+        for embedding in (self.embedding, self.places):
+            if embedding is not None:
+                nn.init.normal_(embedding.weight, std=self.settings.width**-0.5)
 
     def _position(self, x: Tensor) -> Tensor:
         """From -1 at the first place to just below 1 at the last one of the context, [sample, place, 1]."""

@@ -12,6 +12,7 @@ import msgspec
 from jobs.sections import Section, Size
 from kernels.errors import RequestError
 from networks.data import sources
+from networks.data.generators import catalogue
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 NUM_WINDOWS_CONTINUED = 4
 """Windows of the text held back that are continued where no prompts are given, each from its middle on."""
 
-Count = Annotated[int, msgspec.Meta(ge=1, le=sources.LARGEST_COUNT)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=64)]
 Few = Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
@@ -35,11 +36,12 @@ class Data(Section, frozen=True, kw_only=True):
     path: str | None = None
     """A text file, or a folder with one for training and one for validation: TinyStories, WikiText-2 or plain text."""
 
-    generator: Literal["stories"] | None = None
-    """What writes the text instead: `stories` of a small grammar, in the layout of TinyStories."""
+    generator: Literal["stories", "articles"] | None = None
+    """What writes the text instead, from a small grammar: `stories` in the layout of TinyStories, `articles` in that of
+    WikiText-2."""
 
     count: Count | None = None
-    """How many stories the generator writes."""
+    """How many stories or articles the generator writes."""
 
     seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)] = 0
     """Which ones."""
@@ -145,8 +147,8 @@ def check(data: Data, model: Model, train: Any) -> None:
         raise RequestError("data.path and data.generator: give exactly one of them")
     if data.generator is not None:
         if data.count is None:
-            raise RequestError("data.count: is missing; say how many stories the generator writes")
-        sources.check(data.generator, data.count, data.seed, {})
+            raise RequestError("data.count: is missing; say how many the generator writes")
+        catalogue.check(data.generator, data.count, data.seed, {})
     if not data.temperatures:
         raise RequestError("data.temperatures: is empty; give at least one, such as [0.0]")
     if data.new_tokens is not None and data.new_tokens >= data.context:

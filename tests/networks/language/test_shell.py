@@ -120,6 +120,13 @@ def test_a_tied_head_is_the_embedding() -> None:
     torch.testing.assert_close(model(tokens), expected)
 
 
+def test_a_tied_model_begins_near_chance() -> None:
+    model, tokens = draw(tied=True, width=64, positions="learned", final_norm=True), some_tokens(64)
+    with torch.no_grad():
+        first = loss.cross_entropy(model(tokens), tokens, PADDING).item() / loss.count(tokens, PADDING)
+    assert first == pytest.approx(loss.chance(13), abs=1)
+
+
 def test_post_norm_normalises_what_comes_out() -> None:
     hidden = draw(order="post").hidden(some_tokens())
     torch.testing.assert_close(hidden.mean(-1), torch.zeros(3, 12), atol=1e-5, rtol=0)
