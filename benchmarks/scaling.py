@@ -72,7 +72,7 @@ class Measured:
 
 def main() -> None:
     """Measure and write."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as name:
+    with folder_in_memory() as name:
         folder = Path(name)
         tiles_s = scaling_workload.measure()
         real, machine = real_check(folder, tiles_s)
@@ -86,6 +86,11 @@ def main() -> None:
         }
     DOCUMENT.write_text(Template(TEMPLATE.read_text()).substitute(values))
     print(DOCUMENT)
+
+
+def folder_in_memory() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a while, where the system has one whose files cost next to nothing."""
+    return tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
 
 
 def million(folder: Path) -> Values:
