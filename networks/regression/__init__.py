@@ -1,0 +1,1 @@
+"""Numbers from structured sequences: least squares, perceptron, LSTM and encoder transformer, and what they embed."""

@@ -1,0 +1,54 @@
+"""Least squares, and how well numbers are predicted: pure functions of arrays.
+
+Owns the linear baseline and the measures of a regression. Never trains by gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """y = x @ weights + bias, with x (count, features), weights (features,)."""
+
+    weights: Floats
+    bias: float
+
+    def __call__(self, x: Floats) -> Floats:
+        """Predictions (count,); missing features (NaN) count as the mean of those fitted, which is in the bias."""
+        return np.asarray(np.nan_to_num(x) @ self.weights + self.bias)
+
+
+def least_squares(x: Floats, y: Floats) -> LinearFit:
+    """The linear function with the least mean square error; columns that depend on others share their weight.
+
+    `x` is (count, features), `y` (count,), both float64 and finite.
+    """
+    mean_x, mean_y = x.mean(axis=0), float(y.mean())
+    weights = np.linalg.lstsq(x - mean_x, y - mean_y, rcond=None)[0]
+    return LinearFit(weights, mean_y - float(mean_x @ weights))
+
+
+def determination(predicted: Floats, actual: Floats) -> float:
+    """R^2: one minus the share of the variance that is left, at most 1; NaN where nothing varies."""
+    variance = float(((actual - actual.mean()) ** 2).sum())
+    return 1.0 - float(((predicted - actual) ** 2).sum()) / variance if variance > 0 else float("nan")
+
+
+def pair_distances(features: Floats, targets: Floats, pairs: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """For pairs (count, 2) of samples: |y_i - y_j|, and the L1 distance of their features (samples, width)."""
+    first, second = pairs.T
+    return np.abs(targets[first] - targets[second]), np.abs(features[first] - features[second]).sum(axis=1)
+
+
+def correlation(a: Floats, b: Floats) -> float:
+    """Pearson's; NaN where one does not vary."""
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else float("nan")

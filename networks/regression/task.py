@@ -1,0 +1,163 @@
+"""A number predicted from the characters of a table's row, as a problem for the trainer.
+
+Owns the join of encoded rows, model and loss, and what a trained model leaves: predictions, and whether its last hidden layer
+embeds the target. Knows no ranks and no job keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from networks.data.draws import Draws
+from networks.data.tables import Encoded
+from networks.regression.fitting import Floats, correlation, determination, pair_distances
+from networks.task import Batch, Result
+
+Loss = Literal["absolute", "squared"]
+
+
+class RegressionTask:
+    """A `networks.task.Task`: rows of one-hot characters, a number each.
+
+    `load` gives the rows and is called once, when they are needed. `build` gives a new model. Targets are learned as they
+    are, divided by `scale`; the loss is that of the target itself. With `compact` rows the fillers come last.
+    """
+
+    unit = "rows"
+    groups = None
+    measures = ("determination",)
+    chance = None
+
+    def __init__(
+        self,
+        load: Callable[[], Encoded],
+        build: Callable[[], nn.Module],
+        *,
+        loss: Loss,
+        compact: bool,
+        num_shown: int,
+        scale: float,
+        seed: int,
+    ) -> None:
+        self._load, self._build = load, build
+        self._loss, self._compact, self._scale, self._seed = loss, compact, scale, seed
+        self._num_shown = num_shown
+
+    @cached_property
+    def rows(self) -> Encoded:
+        """The encoded table."""
+        return self._load()
+
+    @cached_property
+    def codes(self) -> NDArray[np.uint8]:
+        """Characters of all rows, in the order that the model reads them."""
+        return self.rows.encoding.compact(self.rows.codes)[0] if self._compact else self.rows.codes
+
+    @property
+    def num_samples(self) -> int:
+        """Rows to train on."""
+        return len(self.rows.train)
+
+    @property
+    def num_evaluation_samples(self) -> int:
+        """Rows held back."""
+        return len(self.rows.valid)
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """Predictions beside the targets, and distances of pairs before and after training."""
+        shown = (self._num_shown,)
+        return (
+            Result("actual", shown, ("row",), long_name="target of rows held back"),
+            Result("predicted", shown, ("row",), long_name="what the trained model says of them"),
+            Result("target_distance", shown, ("pair",), long_name="difference of two targets"),
+            Result("feature_distance", shown, ("pair",), long_name="L1 distance of their last hidden layers, trained"),
+            Result("feature_distance_untrained", shown, ("pair",), long_name="the same before training"),
+            Result("embedding", (), (), long_name="correlation of target and feature distances, trained"),
+            Result("embedding_untrained", (), (), long_name="the same before training"),
+            Result("final_determination", (), (), long_name="R^2 over all rows held back"),
+        )
+
+    def model(self) -> nn.Module:
+        """A new model."""
+        return self._build()
+
+    def batch(self, samples: Sequence[int]) -> Batch:
+        """Rows to train on."""
+        return self._batch(self.rows.train[list(samples)])
+
+    def evaluation_batch(self, samples: Sequence[int]) -> Batch:
+        """Rows held back."""
+        return self._batch(self.rows.valid[list(samples)])
+
+    def weight(self, batch: Batch) -> float:
+        """Rows."""
+        return float(len(batch["target"]))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Absolute or squared errors of the target, summed."""
+        return self._errors(model(batch["symbols"]), batch["target"])
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> Mapping[str, float]:
+        """The loss, and each row's share of R^2 over all rows held back, which sums to it."""
+        predicted = model(batch["symbols"])
+        error = (predicted * self._scale).double().cpu() - batch["target"].double().cpu()
+        determined = 1.0 - error**2 / self._variance
+        return {"loss": float(self._errors(predicted, batch["target"])), "determination": float(determined.sum())}
+
+    def finish(self, model: nn.Module) -> Mapping[str, NDArray[Any]]:
+        """Predictions, and the geometry of the last hidden layer beside that of a model that never learned."""
+        held_back = self.rows.valid
+        actual = self.rows.target[held_back]
+        predicted = self._over(held_back, lambda x: self._scale * model(x))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            untrained = self._build().eval()
+
+        # Take pairs by number, the same ones whatever has been learned.
+        draws = Draws("pairs", self._seed)
+        pairs = draws.integers(0, len(held_back), self._num_shown, 2)
+        distances = {}
+        for name, network in (("", model), ("_untrained", untrained)):
+            features = self._over(held_back, network.features)  # type: ignore[arg-type]
+            between, distances[name] = pair_distances(features, actual, pairs)
+        return {
+            "actual": self._shown(actual),
+            "predicted": self._shown(predicted),
+            "target_distance": between,
+            **{f"feature_distance{name}": found for name, found in distances.items()},
+            **{f"embedding{name}": np.array(correlation(between, found)) for name, found in distances.items()},
+            "final_determination": np.array(determination(predicted, actual)),
+        }
+
+    def _shown(self, values: Floats) -> Floats:
+        """The first of them, with NaN where there are fewer than are kept."""
+        return np.pad(values[: self._num_shown], (0, max(0, self._num_shown - len(values))), constant_values=np.nan)
+
+    @cached_property
+    def _variance(self) -> float:
+        return float(self.rows.target[self.rows.valid].var())
+
+    def _batch(self, rows: NDArray[np.int64]) -> Batch:
+        symbols = torch.from_numpy(self.rows.encoding.one_hot(self.codes[rows]))
+        return {"symbols": symbols, "target": torch.from_numpy(self.rows.target[rows]).float()}
+
+    def _errors(self, predicted: Tensor, target: Tensor) -> Tensor:
+        measure = functional.l1_loss if self._loss == "absolute" else functional.mse_loss
+        return measure(predicted * self._scale, target, reduction="sum")
+
+    @torch.no_grad()
+    def _over(self, rows: NDArray[np.int64], function: Callable[[Tensor], Tensor], at_once: int = 512) -> Floats:
+        """A function of the symbols of many rows, a part of them at a time, as float64."""
+        parts = [
+            function(self._batch(rows[start : start + at_once])["symbols"]) for start in range(0, len(rows), at_once)
+        ]
+        return torch.cat(parts).double().numpy()

@@ -1,0 +1,168 @@
+"""Regression from structured sequences: what each model is, and what the task leaves of a trained one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from networks.data import sources, tables
+from networks.data.fixed_width import Field, FixedWidth
+from networks.regression import models
+from networks.regression.fitting import correlation, determination, least_squares, pair_distances
+from networks.regression.task import RegressionTask
+
+LENGTH, SYMBOLS = 35, 15
+
+
+def ten_deliverers(columns: tables.Columns) -> np.ndarray:
+    return 10 * columns["Total Deliverers"]
+
+
+def make_task(
+    build: Callable[[], nn.Module], *, count: int = 400, compact: bool = False, cost_width: int = 5
+) -> RegressionTask:
+    fields = tuple(Field(one.name, cost_width) if one.name == "Cost" else one for one in tables.DELIVERIES)
+
+    def load() -> tables.Encoded:
+        table = tables.read(sources.generated("deliveries", count, 1))
+        return tables.encode(table, FixedWidth(fields, too_long="cut"), ten_deliverers)
+
+    return RegressionTask(load, build, loss="absolute", compact=compact, num_shown=100, scale=100.0, seed=1)
+
+
+def train(task: RegressionTask, model: nn.Module, epochs: int, batch: int = 64) -> None:
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for epoch in range(epochs):
+        order = np.random.default_rng(epoch).permutation(task.num_samples)
+        for start in range(0, len(order) - batch + 1, batch):
+            rows = task.batch(order[start : start + batch].tolist())
+            optimiser.zero_grad()
+            (task.loss(model, rows) / batch).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 30.0)
+            optimiser.step()
+
+
+def perceptron() -> nn.Module:
+    return models.Perceptron(LENGTH, SYMBOLS, (100, 20), 0.0)
+
+
+def test_the_text_s_encoding_has_525_inputs() -> None:
+    task = make_task(perceptron)
+    assert task.batch([0, 1])["symbols"].shape == (2, 35, 15)
+    assert sum(layer.in_features for layer in perceptron().layers[:1]) == 525  # type: ignore[union-attr, misc]
+
+
+def test_least_squares_is_numpy_s() -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(50, 6)), generator.normal(size=50)
+    fit = least_squares(x, y)
+    direct = np.linalg.lstsq(np.column_stack((x, np.ones(50))), y, rcond=None)[0]
+    np.testing.assert_allclose([*fit.weights, fit.bias], direct, rtol=1e-8)
+    np.testing.assert_allclose(fit(x), x @ direct[:6] + direct[6], rtol=1e-8)
+
+
+def test_least_squares_finds_an_exact_law() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    fit = least_squares(x, x @ [1.0, -2.0, 3.0] + 4.0)
+    np.testing.assert_allclose(fit.weights, [1, -2, 3], rtol=1e-12)
+    assert fit.bias == pytest.approx(4.0)
+
+
+def test_measures() -> None:
+    actual = np.array([1.0, 2.0, 3.0])
+    assert determination(actual, actual) == 1
+    assert determination(np.full(3, 2.0), actual) == 0
+    assert correlation(actual, -actual) == pytest.approx(-1)
+    between, apart = pair_distances(np.array([[0.0, 0], [1, 2]]), np.array([5.0, 7]), np.array([[0, 1], [1, 1]]))
+    assert between.tolist() == [2, 0]
+    assert apart.tolist() == [3, 0]
+
+
+def make_encoder(*, positions: bool) -> models.Encoder:
+    torch.manual_seed(0)
+    return models.Encoder(
+        LENGTH,
+        SYMBOLS,
+        depth=2,
+        heads=5,
+        feed_forward=40,
+        hidden=50,
+        dropout=0.1,
+        positions=positions,
+        rectified=True,
+    ).eval()
+
+
+@torch.no_grad()
+def test_an_encoder_without_positions_is_equivariant() -> None:
+    x = torch.randn(4, LENGTH, SYMBOLS)
+    order = torch.randperm(LENGTH)
+    plain, told = make_encoder(positions=False), make_encoder(positions=True)
+    assert (plain.encoded(x)[:, order] - plain.encoded(x[:, order])).abs().max() < 1e-5
+    assert (told.encoded(x)[:, order] - told.encoded(x[:, order])).abs().max() > 1e-2
+    assert (plain(x) - plain(x[:, order])).abs().max() > 1e-6
+    assert plain(x).min() >= 0
+
+
+def test_positions_are_sines_and_cosines() -> None:
+    table = models.sinusoids(7, 15)
+    assert table.shape == (7, 15)
+    assert table[0].tolist() == [0.0, 1.0] * 7 + [0.0]
+    np.testing.assert_allclose(table[:, 0], np.sin(np.arange(7)), atol=1e-6)
+    assert "positions" not in dict(make_encoder(positions=True).state_dict())
+
+
+@pytest.mark.parametrize(
+    "build", [perceptron, lambda: models.Recurrent(SYMBOLS, 8, 2, 0.1), lambda: models.Linear(35, 15)]
+)
+def test_loss_is_a_sum_over_rows(build: Callable[[], nn.Module]) -> None:
+    task = make_task(build)
+    torch.manual_seed(0)
+    model = task.model().eval()
+    with torch.no_grad():
+        whole = float(task.loss(model, task.batch([0, 1, 2])))
+        parts = [float(task.loss(model, task.batch([row]))) for row in range(3)]
+    assert whole == pytest.approx(sum(parts), rel=1e-5)
+    assert task.weight(task.batch([0, 1, 2])) == 3
+
+
+def test_determination_of_batches_adds_up() -> None:
+    task = make_task(perceptron)
+    torch.manual_seed(0)
+    model = task.model().eval()
+    count = task.num_evaluation_samples
+    batches = [task.evaluation_batch(range(start, min(start + 20, count))) for start in range(0, count, 20)]
+    with torch.no_grad():
+        summed = sum(task.evaluate(model, batch)["determination"] for batch in batches)
+    assert summed / task.num_evaluation_samples == pytest.approx(
+        float(task.finish(model)["final_determination"]), abs=1e-4
+    )
+
+
+def test_a_trained_layer_embeds_the_target() -> None:
+    task = make_task(perceptron, count=2000)
+    torch.manual_seed(1)
+    model = task.model()
+    train(task, model, epochs=12)
+    found = task.finish(model.eval())
+    assert {one.name for one in task.results} == found.keys()
+    assert all(found[one.name].shape == one.shape for one in task.results)
+    assert found["final_determination"] > 0.9
+    assert found["embedding"] > 0.9
+    assert found["embedding_untrained"] < 0.3
+
+
+def test_compact_rows_lose_their_places() -> None:
+    fixed, compact = make_task(perceptron), make_task(perceptron, compact=True)
+    assert np.array_equal(np.sort(fixed.codes, axis=1), np.sort(compact.codes, axis=1))
+    assert not np.array_equal(fixed.codes, compact.codes)
+
+
+def test_few_rows_leave_nan() -> None:
+    task = make_task(perceptron, count=100)
+    found = task.finish(task.model().eval())
+    assert np.isnan(found["actual"]).sum() == 100 - task.num_evaluation_samples > 0
