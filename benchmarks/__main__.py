@@ -16,6 +16,9 @@ from kernels.errors import RequestError
 RESULTS = Path(__file__).parent / "RESULTS.md"
 ROOT = RESULTS.parent.parent
 
+LARGE_ROUNDS = 3
+"""How long the last rank waits for the other's last unit differs from run to run."""
+
 
 def main() -> None:
     """Measure, print and write."""
@@ -106,7 +109,8 @@ def application_section() -> list[str]:
     """The whole application."""
     scores = rounds.alternate(ranks.contestants())
     two = rounds.ratio(scores, "application, 2 ranks", "application, 1 rank")
-    large = ranks.run(1000, 2)
+    every = sorted((ranks.run(1000, 2) for _ in range(LARGE_ROUNDS)), key=lambda one: one.outside)
+    large = every[LARGE_ROUNDS // 2]
     return [
         *("", "## Application", "", "| quantity | measured | required |", "|---|---|---|"),
         f"| speed of 2 ranks / twice that of 1 | {two / 2:.3f} | 0.95 |",
@@ -117,7 +121,8 @@ def application_section() -> list[str]:
             f"{name}: {score.median / 1e6:.1f} million step-pairs/s, spread {score.spread:.2f}.  "
             for name, score in scores.items()
         ),
-        f"1000x1000x50000 on 2 ranks: {large.speed / 1e6:.1f} million step-pairs/s, {large.wall_s:.1f} s.",
+        f"1000x1000x50000 on 2 ranks: {large.speed / 1e6:.1f} million step-pairs/s, {large.wall_s:.1f} s; the median of "
+        f"{LARGE_ROUNDS} runs, outside kernels {', '.join(f'{one.outside:.2%}' for one in every)}.",
     ]
 
 
