@@ -45,6 +45,14 @@ class GatedFeedForward(nn.Module):
         return mapped
 
 
+class RootMeanSquareNorm(nn.RMSNorm):
+    """RMS norm in the type of its weights, as autocast does for layer norms and not for this one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features last, to the same."""
+        return super().forward(x.to(self.weight.dtype))
+
+
 class SideBySide(nn.Module):
     """The sum of two token mixings of the same input."""
 
@@ -81,7 +89,7 @@ class Part(nn.Module):
 
 def norm(settings: Settings) -> nn.Module:
     """A norm over the features of a place."""
-    return nn.RMSNorm(settings.inner_width) if settings.norm == "rms" else nn.LayerNorm(settings.inner_width)
+    return RootMeanSquareNorm(settings.inner_width) if settings.norm == "rms" else nn.LayerNorm(settings.inner_width)
 
 
 def attention(settings: Settings) -> Attention:

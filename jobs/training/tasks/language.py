@@ -5,6 +5,7 @@ Owns the keys of `[data]` and `[model]` for this task and what they must not be.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -34,11 +35,12 @@ class Data(Section, frozen=True, kw_only=True):
     """The text, how it becomes tokens and windows, and what the trained model is asked to continue."""
 
     path: str | None = None
-    """A text file, or a folder with one for training and one for validation: TinyStories, WikiText-2 or plain text."""
+    """A text file, or a folder with one for training and one for validation: TinyStories, WikiText-2 or plain text. Read in
+    place of what the generator would write."""
 
     generator: Literal["stories", "articles"] | None = None
-    """What writes the text instead, from a small grammar: `stories` in the layout of TinyStories, `articles` in that of
-    WikiText-2."""
+    """What writes the text where no path is given, from a small grammar: `stories` in the layout of TinyStories, `articles` in
+    that of WikiText-2."""
 
     count: Count | None = None
     """How many stories or articles the generator writes."""
@@ -143,9 +145,9 @@ DATA, MODEL = Data, Model
 def check(data: Data, model: Model, train: Any) -> None:
     """Refuse what cannot be trained, by the key to change."""
     del train
-    if (data.path is None) == (data.generator is None):
-        raise RequestError("data.path and data.generator: give exactly one of them")
-    if data.generator is not None:
+    if data.path is None and data.generator is None:
+        raise RequestError("data.path: is missing; give a text, or a data.generator that writes one")
+    if data.path is None and data.generator is not None:
         if data.count is None:
             raise RequestError("data.count: is missing; say how many the generator writes")
         catalogue.check(data.generator, data.count, data.seed, {})
@@ -199,19 +201,25 @@ def load(data: Data) -> Corpus:
     """The text as windows of tokens."""
     from networks.data import text
 
-    place = sources.locate(data.path, data.generator, data.count, data.seed)
+    place = _place(data)
     request = text.Request(place, data.tokeniser, data.vocabulary, limit_bytes=data.limit_bytes)
     return text.load(request, data.context, data.packing, data.licence)
 
 
 def manifest(data: Data) -> dict[str, Any]:
     """What the text is, whatever it is called here: the generator's parameters, or sizes and sums of the files."""
-    if data.generator is not None and data.count is not None:
+    if data.path is None and data.generator is not None and data.count is not None:
         return sources.describe_generated(data.generator, data.count, data.seed)
     from networks.data import layouts
 
-    text = layouts.find(sources.locate(data.path))
+    text = layouts.find(_place(data))
     return sources.describe_files(text.files, data.licence)
+
+
+def _place(data: Data) -> Path:
+    if data.path is not None:
+        return sources.locate(data.path)
+    return sources.locate(None, data.generator, data.count, data.seed)
 
 
 def completions(data: Data, corpus: Corpus, seed: int) -> Completions:

@@ -143,7 +143,7 @@ def test_a_file_of_the_user_is_the_same_as_a_generated_one(tmp_path: Path) -> No
     folder = next(Path(language.sources.cache.data_folder()).glob("stories-300-0-*"))
     for name in ("train", "valid"):
         (tmp_path / f"mine-{name}.txt").write_bytes((folder / f"stories-{name}.txt").read_bytes())
-    own = Data(path=str(tmp_path / "mine-train.txt"), context=32, licence="mine")
+    own = Data(**SMALL | {"path": str(tmp_path / "mine-train.txt"), "count": 17}, licence="mine")
     assert (language.load(own).train.tokens == corpus.train.tokens).all()
     described = language.manifest(own)
     assert described["licence"] == "mine"
@@ -166,8 +166,7 @@ def test_auto_positions_go_with_the_mixing() -> None:
 @pytest.mark.parametrize(
     ("data", "model", "message"),
     [
-        ({"path": "x"}, {}, "data.path and data.generator: give exactly one of them"),
-        ({"generator": None}, {}, "data.path and data.generator: give exactly one of them"),
+        ({"generator": None}, {}, "data.path: is missing; give a text"),
         ({"count": None}, {}, "data.count: is missing"),
         ({"count": 1}, {}, "data.count"),
         ({"temperatures": ()}, {}, "data.temperatures: is empty"),

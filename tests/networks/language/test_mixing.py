@@ -69,6 +69,17 @@ def test_later_tokens_change_no_earlier_logit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
+def test_half_precision_is_as_causal(name: str) -> None:
+    model, tokens = draw(SETTINGS[name]), some_tokens()
+    other = tokens.clone()
+    other[:, 10:] = (other[:, 10:] + 5) % VOCABULARY
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = model(tokens)
+        assert (logits - model(other))[:, :10].abs().max() == 0.0
+    torch.testing.assert_close(logits.float(), model(tokens), atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_the_last_logit_knows_the_first_token(name: str) -> None:
     model, tokens = draw(SETTINGS[name]), some_tokens()
     other = tokens.clone()
