@@ -92,6 +92,7 @@ def train(texts: Iterable[str], vocabulary_size: int) -> BytePairs:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size - NUM_SPECIAL,
         min_frequency=2,
+        max_token_length=LONGEST_ENTRY,
         initial_alphabet=list(ALPHABET),
         special_tokens=[],
         show_progress=False,

@@ -87,8 +87,7 @@ class FixedWidth:
 
     def decode(self, codes: Codes) -> list[list[str]]:
         """The values of encoded rows; an empty text where one was missing."""
-        letters = np.array(list(self.alphabet))[codes]
-        rows = ["".join(row) for row in letters]
+        rows = ["".join(self.alphabet[code] for code in row) for row in codes.tolist()]
         return [[row[place].lstrip(FILLER) for place in self.places.values()] for row in rows]
 
     def one_hot(self, codes: Codes) -> NDArray[np.float32]:

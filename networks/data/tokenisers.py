@@ -29,7 +29,7 @@ NUM_SPECIAL = 3
 UNKNOWN_WORD = "<unk>"
 KINDS = ("characters", "words", "byte-pairs")
 
-LARGEST_VOCABULARY = 1 << 20
+LARGEST_VOCABULARY = 1 << 21
 LONGEST_ENTRY = 1024
 LARGEST_FROZEN_BYTES = 64 << 20
 
@@ -102,8 +102,8 @@ def _entries(found: Any, kind: str, name: str) -> list[str]:
     """Distinct strings of bounded number and length: one character each, or words without space."""
     known = isinstance(found, str) if kind == "characters" else isinstance(found, list)
     entries = list(found) if known else []
-    if not known or not 1 <= len(entries) <= LARGEST_VOCABULARY:
-        raise RequestError(f"{name}: {kind} has not 1 to {LARGEST_VOCABULARY} entries; freeze the tokeniser again")
+    if not known or len(entries) > LARGEST_VOCABULARY:
+        raise RequestError(f"{name}: {kind} is no list of at most {LARGEST_VOCABULARY}; freeze the tokeniser again")
     fits = all(isinstance(entry, str) and 1 <= len(entry) <= LONGEST_ENTRY for entry in entries)
     if not fits or len(set(entries)) != len(entries):
         raise RequestError(f"{name}: {kind} has entries that are no text, too long, or there twice; freeze it again")
@@ -177,16 +177,16 @@ class Words:
     def train(cls, texts: Iterable[str], vocabulary_size: int | None = None, minimum_count: int = 1) -> Words:
         """The words of some texts that occur so often; of equally frequent ones those first in the alphabet.
 
-        With the defaults no word of the texts is unknown.
+        With the defaults no word of the texts is unknown, but for those of more than LONGEST_ENTRY characters.
         """
         counts: Counter[str] = Counter()
         for text in texts:
             counts.update(basic_english(text))
         # A text's own word for what is unknown (WikiText has one) is not a word like others.
         del counts[UNKNOWN_WORD]
-        room = None if vocabulary_size is None else max(1, vocabulary_size - NUM_SPECIAL)
-        ordered = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls(tuple(word for word in ordered if counts[word] >= minimum_count)[:room])
+        room = max(0, (vocabulary_size or LARGEST_VOCABULARY) - NUM_SPECIAL)
+        kept = (word for word in counts if counts[word] >= minimum_count and len(word) <= LONGEST_ENTRY)
+        return cls(tuple(sorted(kept, key=lambda word: (-counts[word], word)))[:room])
 
     @property
     def size(self) -> int:
