@@ -13,8 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +142,7 @@ def _slurm(security: Security, options: dict[str, Any]) -> Iterator[Any]:
         "memory": dask.config.get("jobqueue.slurm.memory") or "4 GB",
         "job_name": "horseshoe-workers",
         "processes": 1,
-        "nanny": False,
+        "nanny": True,
         # A name without this folder's own: dask-jobqueue writes it into a shell script as it is.
         "log_directory": folder.name,
         "python": shlex.quote(sys.executable),
@@ -172,8 +173,12 @@ def _wait_for_worker(client: Client, wait_s: float) -> None:
     try:
         client.wait_for_workers(1, timeout=wait_s)
     except TimeoutError:
-        reason = "see `squeue --me`, and ~/.config/dask/jobqueue.yaml for queue, account and interface"
-        raise RequestError(f"--cluster slurm: no worker came within {wait_s:g} s; {reason}") from None
+        raise _no_worker(wait_s) from None
+
+
+def _no_worker(wait_s: float) -> RequestError:
+    reason = "see `squeue --me`, and ~/.config/dask/jobqueue.yaml for queue, account and interface"
+    return RequestError(f"--cluster slurm: no worker came within {wait_s:g} s; {reason}")
 
 
 def compute(client: Client | None, collection: Any) -> Any:
@@ -186,13 +191,18 @@ def compute(client: Client | None, collection: Any) -> Any:
     from distributed import wait
 
     future = client.compute(collection)
+    deadline_s = None
     while not future.done():
-        try:
+        with suppress(TimeoutError):
             wait(future, timeout=LOOK_S)
-        except TimeoutError:
-            # A batch job ends with its time limit: ask for another one.
-            cluster: Any = client.cluster
-            if not client.nthreads():
-                cluster.scale(len(cluster.worker_spec))
-                _wait_for_worker(client, WAIT_S)
+        if client.nthreads():
+            deadline_s = None
+            continue
+
+        # A batch job ends with its time limit: ask for another one, which Dask does once it has given the first up.
+        deadline_s = deadline_s or time.monotonic() + WAIT_S
+        cluster: Any = client.cluster
+        cluster.scale(len(cluster.worker_spec))
+        if time.monotonic() > deadline_s:
+            raise _no_worker(WAIT_S)
     return future.result()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -54,12 +53,6 @@ def test_unknown_clusters_name_the_nearest() -> None:
         pytest.raises(RequestError, match="'slrum' is none of none, local, slurm; the nearest is 'slurm'"),
         connect("slrum"),
     ):
-        pytest.fail("entered")
-
-
-@pytest.mark.skipif(find_spec("dask_jobqueue") is not None, reason="dask-jobqueue is installed")
-def test_slurm_says_what_to_install() -> None:
-    with pytest.raises(RequestError, match="pip install dask-jobqueue"), connect("slurm"):
         pytest.fail("entered")
 
 
