@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs import model
+from jobs.maps import MapJob
 from jobs.reading import gallery_names
+from jobs.sections import Check
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "docs" / "coverage.toml"
@@ -44,9 +46,16 @@ def checks(job: model.Job) -> list[str]:
         if isinstance(check.value, float) and check.value.is_integer():
             value = str(int(check.value))
         tolerance = f" ± {check.tolerance:g}" if check.tolerance else ""
-        columns, rows = check.overrides.get("view", {}).get("resolution", job.view.resolution)
-        lines.append(f"{columns} x {rows}: {check.quantity} = {value}{tolerance}")
+        lines.append(f"{_size(job, check)}{check.quantity} = {value}{tolerance}")
     return lines
+
+
+def _size(job: model.Job, check: Check) -> str:
+    """The pixels of a map that is checked, or nothing."""
+    if not isinstance(job, MapJob):
+        return ""
+    columns, rows = check.overrides.get("view", {}).get("resolution", job.view.resolution)
+    return f"{columns} x {rows}: "
 
 
 def render(texts: dict[str, Any], jobs: dict[str, list[model.Job]]) -> str:
