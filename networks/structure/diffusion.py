@@ -57,8 +57,9 @@ class GraphDiffusion(nn.Module):
 
     def _scores(self, h: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
         query, key = self.query(h).flatten(0, 1), self.key(h).flatten(0, 1)
-        scores: Tensor = (query.index_select(0, queries) * key.index_select(0, keys)).sum(-1)
-        return scores / h.shape[-1] ** 0.5
+        scores = (query.index_select(0, queries) * key.index_select(0, keys)).sum(-1)
+        scaled: Tensor = scores / h.shape[-1] ** 0.5
+        return scaled
 
 
 def dirichlet_energy(h: Tensor, graph: Graph, weights: Tensor) -> Tensor:
