@@ -95,6 +95,20 @@ class Claims:
         """Whether every rank has sent its final report."""
         return all(worker.final for worker in self._workers)
 
+    def expected_s(self, unit: int) -> float | None:
+        """The seconds that a unit will hardly exceed; None before five are timed, unless there is a plan's estimate."""
+        if self._pessimistic is None or not (self._planned or len(self._rates) >= MIN_TIMED):
+            return None
+        return self._pessimistic * float(self._costs[unit])
+
+    def stop(self, reason: str) -> None:
+        """End the stage early; units in flight are granted their time."""
+        self._finish(End(EXIT_STOPPED, reason, self._grace_s))
+
+    def lose(self, rank: int) -> None:
+        """Wait for this rank no longer, unless it is heard of again."""
+        self._workers[rank].final = True
+
     def receive(self, rank: int, report: Report) -> None:
         """Take note of a report."""
         worker = self._workers[rank]
@@ -116,7 +130,7 @@ class Claims:
         if report.refused is not None:
             self._finish(End(EXIT_REQUEST, report.refused))
         elif report.stop is not None:
-            self._finish(End(EXIT_STOPPED, report.stop, self._grace_s))
+            self.stop(report.stop)
 
     def orders(self, now_s: float) -> list[tuple[int, Orders]]:
         """Orders to send now, by rank. The end of the stage is ordered once, to all ranks."""
@@ -126,7 +140,7 @@ class Claims:
         if self._rates_are_new:
             self._estimate()
         if self._deadline_s is not None and now_s >= self._deadline_s:
-            self._finish(End(EXIT_STOPPED, "deadline", self._grace_s))
+            self.stop("deadline")
         if self.end is None:
             orders = [(rank, self._grant(rank, now_s)) for rank in sorted(self._hungry) if self._pending]
             orders = [(rank, granted) for rank, granted in orders if granted.units]

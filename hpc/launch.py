@@ -164,6 +164,17 @@ def leave(comm: Intracomm, code: int) -> NoReturn:
     os._exit(agreed[0])
 
 
+def abandon(comm: Intracomm, code: int) -> NoReturn:
+    """End the whole job from this rank alone, with this code: for ranks that can take part in nothing any more."""
+    _flush()
+    time.sleep(DRAIN_S)
+
+    # The reason has been said; MPI would add a line of its own.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    comm.Abort(code)
+    os._exit(code)
+
+
 def announce(result: object) -> None:
     """Print the path made on stdout; that nobody reads it any more is no reason to fail."""
     with contextlib.suppress(OSError, ValueError):

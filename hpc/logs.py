@@ -5,6 +5,7 @@ Owns the form of a line. Never writes to a terminal; what people should see goes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from datetime import UTC, datetime
@@ -43,6 +44,11 @@ class _File(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Lose the line."""
+
+    def close(self) -> None:
+        """Lose the rest where it cannot be written; the file is closed all the same."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class RankLog:

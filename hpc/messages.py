@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
 TAG = 7
 COORDINATOR = 0
+DEPUTY = 1
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A unit that computes, and the seconds since its kernel has last come back."""
+
+    unit: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -22,14 +31,16 @@ class Report:
 
     `finished` lists (unit, seconds) since the last report; `wanted` is the number of units that the rank could use
     now, as seen after `num_orders` orders; `cost_in_flight` the finished part of the cost of units under way.
-    `stop` names a signal that arrived here, `refused` is the line of a RequestError raised by a unit, and `final` is
-    set in the last report of a stage, when nothing is in flight any more.
+    `stall` is the unit whose kernel has not come back for longest. `stop` names a signal that arrived here, `refused`
+    is the line of a RequestError raised by a unit, and `final` is set in the last report of a stage, when nothing is in
+    flight any more.
     """
 
     finished: tuple[tuple[int, float], ...] = ()
     wanted: int = 0
     num_orders: int = 0
     cost_in_flight: float = 0.0
+    stall: Stall | None = None
     stop: str | None = None
     refused: str | None = None
     final: bool = False
@@ -39,17 +50,19 @@ class Report:
 class End:
     """Why a stage ends here: `code` 0 when all its units are durable, 75 when stopped, 2 when a unit was refused.
 
-    Units in flight may go on for `grace_s`.
+    Units in flight may go on for `grace_s`. With `lost` ranks, which take part in nothing any more, the job cannot be
+    left together.
     """
 
     code: int
     reason: str
     grace_s: float = 0.0
+    lost: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Orders:
-    """From the coordinator to a rank: units to compute, in this order, or the end of the stage."""
+    """From the coordinator to a rank: units to compute, in this order, or the end of the stage; empty, a sign of life."""
 
     units: tuple[int, ...] = ()
     end: End | None = None

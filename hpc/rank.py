@@ -9,18 +9,20 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hpc.claims import GRANT_S, Claims
-from hpc.launch import EXIT_DONE, LONGEST_WAIT_S, SHORTEST_WAIT_S
-from hpc.messages import COORDINATOR, End, Mailbox, Orders, Report
+from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, LONGEST_WAIT_S, SHORTEST_WAIT_S
+from hpc.messages import COORDINATOR, DEPUTY, End, Mailbox, Orders, Report
 from hpc.plan import Stage
 from hpc.stops import Stops
+from hpc.watchdog import Awake, Slices, Watch
 from hpc.workers import Crashed, Done, Dropped, Event, Flight, Refused, Workers
 
 log = logging.getLogger(__name__)
 
-# How often a rank reports units that are only partly done, for the bar; all ranks together not more often than this.
+# How often a rank reports, if only units that are partly done or that it lives; all ranks together not more often than this.
 REPORT_S = 2.0
 MOST_REPORTS_PER_S = 1000.0
 
@@ -29,7 +31,7 @@ ABANDON_S = 0.7
 
 
 def report_interval_s(num_ranks: int) -> float:
-    """Seconds between a rank's reports of units that are only partly done: rank 0 has a core for its own unit as well."""
+    """Seconds between a rank's reports where nothing happens: rank 0 has a core for its own unit as well."""
     return max(REPORT_S, num_ranks / MOST_REPORTS_PER_S)
 
 
@@ -37,7 +39,7 @@ class StageLoop:
     """One rank's part in one stage, on a device that takes `concurrent_units` at a time.
 
     `claims` is the coordinator's queue, on rank 0 only. `observe` is called on rank 0 in every turn, with the time, and
-    must return at once.
+    must return at once. `watch` notices what hangs; ranks that are lost to it are named in the end that `run` returns.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class StageLoop:
         stops: Stops,
         claims: Claims | None,
         observe: Callable[[Claims, float], None],
+        watch: Watch,
     ) -> None:
         self._stage = stage
         self._rank = rank
@@ -59,6 +62,11 @@ class StageLoop:
         self._stops = stops
         self._claims = claims
         self._observe = observe
+        self._watch = watch
+        self._awake = Awake()
+        self._awake_s = 0.0
+        self._slices = Slices()
+        self._lived_s = 0.0
         self._report_s = report_interval_s(mailbox.num_ranks)
 
         self._mine: set[int] = set()
@@ -84,17 +92,24 @@ class StageLoop:
             # Sleep, but wake at once when a worker has something to say.
             self._workers.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_WAIT_S)
+        lost = self._watch.lost
+        if lost and (self._end is None or self._end.code != EXIT_REQUEST):
+            self._end = End(EXIT_STOPPED, ", ".join(lost.values()))
         assert self._end is not None
-        return self._end
+        return replace(self._end, lost=tuple(lost))
 
     def _is_over(self) -> bool:
         """Whether nobody waits for this rank any more."""
-        complete = self._claims.is_over if self._claims is not None else self._reported.final
-        return complete and self._mailbox.is_empty()
+        if self._claims is None:
+            return bool(self._watch.lost) or (self._reported.final and self._mailbox.is_empty())
+
+        # What was sent to a rank that is lost may never leave.
+        return self._claims.is_over and (bool(self._watch.lost) or self._mailbox.is_empty())
 
     def _turn(self) -> bool:
         """One look at everything; True where something happened."""
         now_s = time.monotonic()
+        self._awake_s = self._awake.turn(now_s)
         busy = False
         for event in self._workers.take():
             self._note(event)
@@ -107,7 +122,9 @@ class StageLoop:
             for rank, orders in self._claims.orders(now_s):
                 self._deliver(rank, orders, now_s)
                 busy = True
+            self._give_sign_of_life(now_s)
             self._observe(self._claims, now_s)
+        self._look_for_lost()
         return busy
 
     def _note(self, event: Event) -> None:
@@ -130,10 +147,29 @@ class StageLoop:
 
     def _take(self, sender: int, message: Any, now_s: float) -> None:
         """Receive one message: reports on rank 0, orders elsewhere."""
-        if self._claims is not None:
-            self._claims.receive(sender, message)
-        else:
+        complaint = self._watch.hear(sender, message, self._awake_s)
+        if self._claims is None:
             self._obey(message, now_s)
+            return
+        self._claims.receive(sender, message)
+        if complaint is not None:
+            self._claims.stop(complaint)
+
+    def _look_for_lost(self) -> None:
+        """Do without ranks of which nothing is heard. Who follows the coordinator's orders to the end needs it no more."""
+        if self._claims is None and self._end is not None:
+            return
+        for rank, complaint in self._watch.find_lost(self._awake_s).items():
+            log.error(complaint, extra={"stage": self._stage.name, "lost": rank})
+            if self._claims is not None:
+                self._claims.lose(rank)
+                self._claims.stop(complaint)
+
+    def _give_sign_of_life(self, now_s: float) -> None:
+        """Let rank 1 hear from the coordinator while the stage goes on, as nobody else would notice that it hangs."""
+        if self._end is None and self._mailbox.num_ranks > 1 and now_s >= self._lived_s + self._report_s:
+            self._lived_s = now_s
+            self._mailbox.send(DEPUTY, Orders())
 
     def _deliver(self, rank: int, orders: Orders, now_s: float) -> None:
         """Send orders; rank 0's own need no message."""
@@ -166,6 +202,7 @@ class StageLoop:
             wanted=self._wanted(queued, flights, now_s),
             num_orders=self._num_orders,
             cost_in_flight=sum(self._stage.cost(flight.unit) * flight.fraction for flight in flights),
+            stall=self._slices.longest(flights, self._awake_s),
             stop=self._stops.reason,
             refused=self._refused,
             final=self._end is not None and self._has_settled(now_s),
@@ -177,12 +214,12 @@ class StageLoop:
             or (report.wanted > 0 and (report.wanted, report.num_orders) != (last.wanted, last.num_orders))
             or (report.stop, report.refused) != (last.stop, last.refused)
         )
-        if not news and (now_s < self._reported_s + self._report_s or report.cost_in_flight == last.cost_in_flight):
+        if not news and now_s < self._reported_s + self._report_s:
             return False
         self._finished.clear()
         self._reported, self._reported_s = report, now_s
         if self._claims is not None:
-            self._claims.receive(COORDINATOR, report)
+            self._take(COORDINATOR, report, now_s)
         else:
             self._mailbox.send(COORDINATOR, report)
         return news

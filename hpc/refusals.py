@@ -136,13 +136,12 @@ def _check_layout(reader: Reader, spec: ArraySpec) -> None:
 
 def _check_folder(folder: Path, place: Path) -> None:
     """Refuse a folder in which no file can be made. A nameless temporary file is the only honest test for root."""
+    if hasattr(os, "O_TMPFILE"):
+        try:
+            os.close(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600))
+        except OSError as error:
+            # Some file systems have no nameless files; the permission test then has to do.
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.EACCES):
+                raise RequestError(f"{place}: cannot be written ({error.strerror}); choose another --out") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RequestError(f"{place}: cannot be written (no permission in {folder}); choose another --out")
-    if not hasattr(os, "O_TMPFILE"):
-        return
-    try:
-        os.close(os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600))
-    except OSError as error:
-        # Some file systems have no nameless files; the permission test then has to do.
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
-            raise RequestError(f"{place}: cannot be written ({error.strerror}); choose another --out") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from hpc import devices, ledger, memory, provenance, store, trial
 from hpc.claims import Claims
 from hpc.earlier import Earlier
-from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, Value, agree, everywhere, leave, say
+from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, Value, abandon, agree, everywhere, leave, say
 from hpc.logs import RankLog
-from hpc.messages import COORDINATOR, End, Mailbox
+from hpc.messages import COORDINATOR, DEPUTY, End, Mailbox
 from hpc.options import RunOptions, deadline
 from hpc.plan import Plan, Stage
 from hpc.progress import Display, Meter, StageProgress, State
@@ -30,6 +31,7 @@ from hpc.rank import StageLoop
 from hpc.reading import is_store
 from hpc.stops import Stops
 from hpc.views import choose_view
+from hpc.watchdog import PATIENCE, Patience, Watch
 from hpc.workers import SLICE_S, Workers
 from kernels.backends.base import Array, Backend
 from kernels.errors import RequestError
@@ -54,30 +56,33 @@ def run(
     stops: Stops | None = None,
     backend: Backend | None = None,
     slice_s: float = SLICE_S,
+    patience: Patience = PATIENCE,
 ) -> int:
     """Compute what is missing of a plan; called by all ranks, in the main thread.
 
-    Returns the same exit code on all ranks: 0 when every unit is durable, 75 when stopped by a signal or the
-    deadline, 2 when a unit raised RequestError, could not be written, or takes longer than the deadline allows; the
+    Returns the same exit code on all ranks: 0 when every unit is durable, 75 when stopped by a signal, the deadline or
+    a kernel that hangs, 2 when a unit raised RequestError, could not be written, or takes longer than the deadline allows; the
     reason is one line on stderr. The caller then calls `launch.leave`. A RequestError before the first unit (another
     job's store, no device or compiler, too little memory) leaves at once with code 2, before anything is written, and so
-    does a signal, with 75.
+    does a signal, with 75. Where nothing is heard of a rank any more, the job ends here, with 75 as well.
 
-    `stops` is the context of the caller who has entered it earlier. `backend` is for tests: by default it is chosen
-    from the options and the rank's place on its host.
+    `stops` is the context of the caller who has entered it earlier. `backend` and `patience` are for tests: by default
+    the former is chosen from the options and the rank's place on its host.
     """
     started_s, started_unix_s = time.monotonic(), time.time()
     with ExitStack() as stack:
         if stops is None:
             stops = stack.enter_context(Stops())
         private = comm.Dup()
-        job = _Job(private, plan, path, options, slice_s, stops, started_s)
-        job.open(stack, backend, started_s - started_unix_s)
+        job = _Job(private, plan, path, options, slice_s, stops, started_s, patience)
+        job.open(stack, backend, started_unix_s)
         end = job.run()
 
     # Speak when the bar has gone.
-    if end.code != EXIT_DONE and comm.rank == COORDINATOR:
+    if end.code != EXIT_DONE and (comm.rank == COORDINATOR or end.lost):
         say(end.reason if end.code == EXIT_REQUEST else STOPPED.format(reason=end.reason))
+    if end.lost:
+        abandon(comm, end.code)
     return end.code
 
 
@@ -93,6 +98,7 @@ class _Job:
         slice_s: float,
         stops: Stops,
         started_s: float,
+        patience: Patience,
     ) -> None:
         self._comm = comm
         self._plan = plan
@@ -101,21 +107,23 @@ class _Job:
         self._slice_s = slice_s
         self._stops = stops
         self._started_s = started_s
+        self._patience = patience
         self._mailbox = Mailbox(comm)
         self._meter: Meter | None = None
         self._display: Display | None = None
         self._observed_s = 0.0
 
-    def open(self, stack: ExitStack, backend: Backend | None, clock_offset_s: float) -> None:
+    def open(self, stack: ExitStack, backend: Backend | None, started_unix_s: float) -> None:
         """Find a device, make the store ready and begin its logs. RequestErrors and signals end the job here."""
         comm, plan, path = self._comm, self._plan, self._path
+        self._hosts = comm.allgather(socket.gethostname())
         local_rank, local_size, num_sharing = _neighbours(comm)
         self._backend = backend or self._prepare(lambda: devices.choose(self._options, local_rank, num_sharing))
         everywhere(comm, lambda: memory.check(plan, self._backend.concurrent_units, local_size))
 
-        # Let rank 0 alone look at the environment and at what is on the disk.
-        end_s = agree(comm, lambda: deadline(self._options, os.environ, time.time()))
-        self._deadline_s = None if end_s is None else end_s + clock_offset_s
+        # Let rank 0 alone look at the environment, at the clock on the wall, once, and at what is on the disk.
+        end_s = agree(comm, lambda: deadline(self._options, os.environ, started_unix_s))
+        self._deadline_s = None if end_s is None else end_s - started_unix_s + self._started_s
 
         # Try a unit of each stage on all ranks at a time, so that what they share is shared in the measure as well.
         units = agree(comm, self._pending_units)
@@ -193,7 +201,9 @@ class _Job:
 
         workers = Workers(stage, self._backend, earlier, write, slice_s=self._slice_s)
         slots = self._backend.concurrent_units
-        loop = StageLoop(stage, self._comm.rank, slots, self._mailbox, workers, self._stops, claims, self._observe)
+        rank = self._comm.rank
+        watch = self._make_watch(stage.name, claims)
+        loop = StageLoop(stage, rank, slots, self._mailbox, workers, self._stops, claims, self._observe, watch)
         log.info("stage begins", extra={"stage": stage.name, "missing": int(np.count_nonzero(~finished))})
         begun_s = time.monotonic()
         end = loop.run()
@@ -227,6 +237,13 @@ class _Job:
             window_s=self._deadline_s - self._started_s if fresh and self._deadline_s is not None else None,
             seconds_per_cost=self._seconds_per_cost[index],
         )
+
+    def _make_watch(self, stage: str, claims: Claims | None) -> Watch:
+        """Rank 0 listens to all others, its deputy to rank 0."""
+        if claims is not None:
+            return Watch(stage, range(1, self._comm.size), self._hosts, self._patience, claims.expected_s)
+        listens = [COORDINATOR] if self._comm.rank == DEPUTY else []
+        return Watch(stage, listens, self._hosts, self._patience)
 
     def _pending_units(self) -> list[int | None]:
         """The middle one of the missing units of each stage, None where it is complete. RequestError as `check`."""

@@ -61,7 +61,10 @@ Event = Done | Dropped | Refused | Crashed
 
 @dataclass
 class Flight:
-    """A unit that occupies the device. `fraction` is 0 until its first slice has returned, at `seen_s`."""
+    """A unit that occupies the device. The run has begun, or its latest slice has returned, at `seen_s`.
+
+    Until then there is no `run`; `fraction` is 0 until the first slice has returned.
+    """
 
     unit: int
     started_s: float
@@ -202,7 +205,7 @@ class Workers:
         try:
             run = self._stage.start(unit, self._backend, self._finished)
             with self._lock:
-                flight.run = run
+                flight.run, flight.seen_s = run, time.monotonic()
             while not self._abandoned:
                 begun_s = time.monotonic()
                 fraction = run.advance(self._slice_s)
