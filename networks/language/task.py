@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from networks.data.text import Corpus
-from networks.data.tokenisers import PAD
+from networks.data.tokenisers import PAD, Tokeniser
 from networks.language import counting, loss
 from networks.language.generation import fill_window
 from networks.language.model import LanguageModel
@@ -56,6 +56,7 @@ class LanguageTask:
     ) -> None:
         self.settings, self.completions = settings, completions
         self.tokeniser = corpus.tokeniser
+        self._longest = _longest_bytes(corpus.tokeniser)
         self.training, self.evaluation = corpus.train.tokens, corpus.valid.tokens[:most_evaluated]
 
     @property
@@ -81,7 +82,6 @@ class LanguageTask:
         text_bytes = self._longest * self.settings.context
         temperatures = {"temperatures": list(self.completions.temperatures)}
         return (
-            Result("parameters", (), (), "<i8", long_name="numbers that are trained"),
             Result("kept_bytes", (), (), "<i8", "B", "kept for the backward pass of one sample, in float32"),
             Result(
                 "mixing_weights",
@@ -114,11 +114,6 @@ class LanguageTask:
                 attributes=temperatures,
             ),
         )
-
-    @property
-    def _longest(self) -> int:
-        """Bytes of the longest word, and of a space before it."""
-        return 1 + max(len(self.tokeniser.decode([token]).encode()) for token in range(self.tokeniser.size))
 
     def model(self) -> LanguageModel:
         """A new model."""
@@ -155,7 +150,6 @@ class LanguageTask:
         shown = _tensor(self.evaluation[:1, :MOST_PLACES_SHOWN])
         tokens, lengths, text = self._complete(model)
         return {
-            "parameters": np.array(counting.counted(model)),
             "kept_bytes": np.array(counting.kept_bytes(self.settings)),
             "mixing_weights": model.mixing_weights(shown).float().numpy(),
             "completion_tokens": tokens,
@@ -180,6 +174,11 @@ class LanguageTask:
                 written = self.tokeniser.decode(row[:end]).encode()
                 text[number, prompt, : len(written)] = np.frombuffer(written, np.uint8)
         return tokens, ends, text
+
+
+def _longest_bytes(tokeniser: Tokeniser) -> int:
+    """Of the longest word in UTF-8, and of a space before it."""
+    return 1 + max(len(tokeniser.decode([token]).encode()) for token in range(tokeniser.size))
 
 
 def _tensor(windows: NDArray[np.int32]) -> Tensor:

@@ -5,6 +5,7 @@ Owns the keys of `[data]` and `[model]` for this task and what they must not be.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -197,8 +198,9 @@ def task(data: Data, model: Model, *, seed: int) -> LanguageTask:
     return LanguageTask(made, corpus, completions(data, corpus, seed), data.evaluation_samples)
 
 
+@functools.lru_cache(maxsize=1)
 def load(data: Data) -> Corpus:
-    """The text as windows of tokens."""
+    """The text as windows of tokens. The runs of a sweep that differ in the model alone share them."""
     from networks.data import text
 
     place = _place(data)

@@ -98,7 +98,6 @@ def test_what_a_finished_run_leaves() -> None:
     assert {result.name: (result.shape, np.dtype(result.dtype)) for result in task.results} == {
         name: (values.shape, values.dtype) for name, values in left.items()
     }
-    assert left["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert left["kept_bytes"] > 32 * 16 * 4
     np.testing.assert_allclose(left["mixing_weights"].sum(-1), 1, atol=1e-6)
 
