@@ -141,7 +141,7 @@ class Claims:
             self._estimate()
         if self._deadline_s is not None and now_s >= self._deadline_s:
             self.stop("deadline")
-        if self.end is None:
+        if self.end is None and self._pending:
             orders = [(rank, self._grant(rank, now_s)) for rank in sorted(self._hungry) if self._pending]
             orders = [(rank, granted) for rank, granted in orders if granted.units]
         if self.end is None and self._num_outstanding == 0:
