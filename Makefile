@@ -7,7 +7,7 @@ DEMO := demo
 SIZE ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check bench coverage docs clean
+.PHONY: help demo test lint check bench scaling coverage docs clean
 
 help:
 	@echo "make demo   compute a three-body divergence map on 2 MPI ranks and draw it"
@@ -15,6 +15,7 @@ help:
 	@echo "make check  the long tests; writes docs/checks.md"
 	@echo "make coverage  compute the gallery's checks; writes docs/coverage.md"
 	@echo "make docs   write docs/job.md, the reference of a job's keys"
+	@echo "make scaling  measure and simulate many units and ranks; writes docs/scaling.md"
 	@echo "make bench  measure the kernels against their baselines; writes benchmarks/RESULTS.md"
 
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -51,6 +52,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
+
+scaling: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.scaling
 
 coverage: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.coverage
