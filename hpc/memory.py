@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from hpc.plan import Plan, Stage
+from hpc.plan import GroupStage, Plan, Stage
 from kernels.errors import RequestError
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -27,8 +27,13 @@ def units_in_memory(concurrent_units: int) -> int:
 def needed_bytes(plan: Plan, concurrent_units: int) -> int:
     """Peak memory of one rank for its units: the largest unit, as often as a rank holds one."""
     check_units(plan)
-    largest = max((stage.memory_bytes(unit) for stage in plan.stages for unit in _extreme_units(stage)), default=0)
-    return units_in_memory(concurrent_units) * largest
+    return max((_held_bytes(stage, concurrent_units) for stage in plan.stages), default=0)
+
+
+def _held_bytes(stage: Stage, concurrent_units: int) -> int:
+    """The largest unit of a stage, as often as a rank holds one; groups of ranks make one at a time."""
+    largest = max((stage.memory_bytes(unit) for unit in _extreme_units(stage)), default=0)
+    return largest if isinstance(stage, GroupStage) else units_in_memory(concurrent_units) * largest
 
 
 def check_units(plan: Plan) -> None:
@@ -73,6 +78,11 @@ def check(plan: Plan, concurrent_units: int, num_ranks: int) -> None:
     Raises RequestError naming the key to change.
     """
     needed, available = num_ranks * needed_bytes(plan, concurrent_units), host_bytes()
+    if needed > available and any(isinstance(stage, GroupStage) for stage in plan.stages):
+        raise RequestError(
+            f"model: {num_ranks} rank{'s' * (num_ranks != 1)} of this host need {needed / 2**30:.1f} GiB for weights and "
+            f"optimiser, it has {available / 2**30:.1f} GiB; use a smaller model or fewer ranks"
+        )
     if needed > available:
         raise RequestError(
             f"run.shard: {num_ranks} rank{'s' * (num_ranks != 1)} of this host need {needed / 2**30:.1f} GiB for their units, "

@@ -8,9 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kernels.backends.base import Array, Backend, Run
+
+if TYPE_CHECKING:
+    from hpc.groups import Member
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,35 @@ class Stage(Protocol):
 
     def start(self, unit: int, backend: Backend, finished: Finished) -> Run:
         """Begin one unit; pure in (job, unit): the same bytes whoever computes it, on whatever back end."""
+        ...
+
+
+@runtime_checkable
+class GroupStage(Stage, Protocol):
+    """A stage that groups of ranks compute: `num_runs` rows of units, each made by one group, in order.
+
+    Unit i belongs to run i // (num_units // num_runs). `start` is never called.
+    """
+
+    @property
+    def num_runs(self) -> int:
+        """Number of rows of units."""
+        ...
+
+    def group_size(self, num_ranks: int) -> int:
+        """How many ranks make one run, of a job that has `num_ranks`; RequestError where it has too few."""
+        ...
+
+    def is_pending(self, run: int, finished: Array, store: Path) -> bool:
+        """Whether there is anything to do for a run; `finished` is the bitmap of the stage's units. Rank 0 asks."""
+        ...
+
+    def work(self, run: int, member: Member) -> None:
+        """Make what is missing of a run, on all ranks of its group, or stop early where the member says so."""
+        ...
+
+    def seconds_per_cost(self, backend: Backend) -> float | None:
+        """Seconds that a unit of cost takes on one rank, tried for a moment; None where that cannot be tried."""
         ...
 
 

@@ -40,7 +40,7 @@ class Snapshot:
 
     `percent` counts units that are under way in part, the stages weighted by their numbers of units. `rate` is in
     units a second and `eta_s` in seconds, both for the stage under way and measured since this start; None while
-    unknown.
+    unknown. `note` is what the work says of itself, such as a loss.
     """
 
     run: str
@@ -51,6 +51,7 @@ class Snapshot:
     percent: float
     rate: float | None
     eta_s: float | None
+    note: str = ""
 
     def line(self) -> str:
         """One line for people."""
@@ -58,7 +59,8 @@ class Snapshot:
         units = f", {current.done} of {current.total} units" if current else ""
         rate = "" if self.rate is None else f", {self.rate:.3g} units/s"
         eta = "" if self.eta_s is None else f", {timedelta(seconds=round(self.eta_s))} left"
-        return f"{self.state} {self.stage}: {self.percent:.1f} %{units}{rate}{eta}"
+        note = f", {self.note}" if self.note else ""
+        return f"{self.state} {self.stage}: {self.percent:.1f} %{units}{rate}{note}{eta}"
 
 
 class Meter:
@@ -77,7 +79,9 @@ class Meter:
         self._cost_before, self._cost_total = cost_done, cost_total
         self.measure("running", 0, 0.0, 0.0, now_s)
 
-    def measure(self, state: State, num_done: int, cost_done: float, cost_in_flight: float, now_s: float) -> Snapshot:
+    def measure(
+        self, state: State, num_done: int, cost_done: float, cost_in_flight: float, now_s: float, note: str = ""
+    ) -> Snapshot:
         """The job now. Counts are those of the stage under way since its begin; durable units alone are in num_done."""
         stages = list(self._latest.stages)
         if stages:
@@ -97,6 +101,7 @@ class Meter:
             percent=round(100.0 * (whole + own) / weights, 2) if weights else 100.0,
             rate=num_done / elapsed_s if num_done and elapsed_s > 0 else None,
             eta_s=max(0.0, left) * elapsed_s / cost if cost > 0 else None,
+            note=note,
         )
         return self._latest
 

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc import devices, ledger, memory, provenance, store, trial
+from hpc import groups, ledger, memory, process_group, provenance, store, trial
 from hpc.claims import Claims
 from hpc.earlier import Earlier
+from hpc.groups import Groups
 from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, Value, abandon, agree, everywhere, leave, say
 from hpc.logs import RankLog
 from hpc.messages import COORDINATOR, DEPUTY, End, Mailbox
 from hpc.options import RunOptions, deadline
-from hpc.plan import Plan, Stage
+from hpc.plan import GroupStage, Plan, Stage
 from hpc.progress import Display, Meter, StageProgress, State
 from hpc.rank import StageLoop
 from hpc.reading import is_store
@@ -112,14 +113,18 @@ class _Job:
         self._meter: Meter | None = None
         self._display: Display | None = None
         self._observed_s = 0.0
+        self._groups: Groups | None = None
 
     def open(self, stack: ExitStack, backend: Backend | None, started_unix_s: float) -> None:
         """Find a device, make the store ready and begin its logs. RequestErrors and signals end the job here."""
         comm, plan, path = self._comm, self._plan, self._path
         self._hosts = comm.allgather(socket.gethostname())
         local_rank, local_size, num_sharing = _neighbours(comm)
-        self._backend = backend or self._prepare(lambda: devices.choose(self._options, local_rank, num_sharing))
+        self._backend = backend or self._prepare(
+            lambda: groups.choose_device(plan, self._options, local_rank, num_sharing)
+        )
         everywhere(comm, lambda: memory.check(plan, self._backend.concurrent_units, local_size))
+        everywhere(comm, lambda: groups.check(plan, comm.size))
 
         # Let rank 0 alone look at the environment, at the clock on the wall, once, and at what is on the disk.
         end_s = agree(comm, lambda: deadline(self._options, os.environ, started_unix_s))
@@ -171,6 +176,11 @@ class _Job:
         for index, stage in enumerate(self._plan.stages):
             finished = self._finished_units(stage)
             costs = self._begin_measuring(index, stage, finished)
+            if isinstance(stage, GroupStage):
+                end = self._run_groups(index, stage, finished)
+                if end.code != EXIT_DONE:
+                    break
+                continue
             if finished.all():
                 continue
             claims = None if costs is None else self._make_claims(index, costs, finished, fresh=fresh)
@@ -178,6 +188,9 @@ class _Job:
             fresh = False
             if end.code != EXIT_DONE:
                 break
+
+        if self._groups is not None and not end.lost:
+            self._groups.close()
 
         # A thread that did not come back may still use the writer; each record is on the disk by itself.
         if settled:
@@ -210,6 +223,28 @@ class _Job:
         clocks = {"stage_s": round(time.monotonic() - begun_s, 3), "kernel_s": round(workers.advance_s, 3)}
         log.info("stage ends", extra={"stage": stage.name, "code": end.code, "reason": end.reason, **clocks})
         return end, workers.close(timeout_s=JOIN_S)
+
+    def _run_groups(self, index: int, stage: GroupStage, finished: NDArray[np.bool_]) -> End:
+        """Run a stage whose units are made by groups of ranks to its end."""
+        runs = agree(self._comm, lambda: groups.pending_runs(stage, finished, self._path))
+        if not runs:
+            return End(EXIT_DONE, "finished")
+        if self._groups is None:
+            assert isinstance(self._backend, process_group.TorchDevice)
+            end_s = None if self._deadline_s is None else self._deadline_s - self._options.grace_s
+            self._groups = Groups(self._comm, self._backend, self._path, self.run_id, self._stops, end_s)
+
+        def observe(num_done: int, cost_done: float, note: str, stopping: bool, now_s: float) -> None:
+            assert self._meter is not None
+            assert self._display is not None
+            state: State = "stopping" if stopping else "running"
+            self._display.publish(self._meter.measure(state, num_done, cost_done, 0.0, now_s, note))
+
+        def write(unit: int, arrays: dict[str, Array], seconds: float) -> None:
+            self._writer.write(index, unit, arrays, seconds)
+
+        leads = self._comm.rank == COORDINATOR
+        return self._groups.run(stage, runs, finished, write, observe if leads else None)
 
     def _finished_units(self, stage: Stage) -> NDArray[np.bool_]:
         """The bitmap that rank 0 reads from the ledgers, on all ranks."""
@@ -251,7 +286,11 @@ class _Job:
         store_path = self._path if is_store(self._path) else None
         tallies = ledger.tally(store_path, {stage.name: stage.num_units for stage in self._plan.stages})
         pending = [np.flatnonzero(~tallies[stage.name].finished) for stage in self._plan.stages]
-        return [int(units[units.size // 2]) if units.size else None for units in pending]
+        tried = [
+            units.size > 0 and not isinstance(stage, GroupStage)
+            for stage, units in zip(self._plan.stages, pending, strict=True)
+        ]
+        return [int(units[units.size // 2]) if can else None for can, units in zip(tried, pending, strict=True)]
 
     def _observe(self, claims: Claims, now_s: float) -> None:
         """Publish how far the stage is, a few times a second."""

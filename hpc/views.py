@@ -72,6 +72,8 @@ class Bar:
         """Draw the bar anew."""
         current = next((stage for stage in snapshot.stages if stage.name == snapshot.stage), None)
         units = f"{current.done}/{current.total}" if current else ""
+        if snapshot.note:
+            units += f" {snapshot.note}"
         if snapshot.eta_s is not None:
             units += f" {timedelta(seconds=round(snapshot.eta_s))} left"
         description = f"{snapshot.stage} ({snapshot.state})" if snapshot.state != "running" else snapshot.stage

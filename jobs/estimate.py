@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpc import memory, trial
-from hpc.plan import ArraySpec, Plan, Stage, num_shards
+from hpc.plan import ArraySpec, GroupStage, Plan, Stage, num_shards
 from kernels.backends.base import Backend
 
 MANY_FILES = 100_000
@@ -52,7 +52,10 @@ def probe(stage: Stage, backend: Backend) -> float:
 
     Raises RequestError as the unit would.
     """
-    seconds = trial.seconds_per_cost(stage, stage.num_units // 2, backend)
+    if isinstance(stage, GroupStage):
+        seconds = stage.seconds_per_cost(backend)
+    else:
+        seconds = trial.seconds_per_cost(stage, stage.num_units // 2, backend)
     return math.inf if seconds is None else seconds
 
 

@@ -14,13 +14,16 @@ FASTER, SLOWER = 1.5, 2.0
 
 def main(job: JobName, /, *, overrides: Overrides = ()) -> int:
     """Print frames, units, files, bytes, memory and an estimate of the time of a job."""
-    from hpc import devices, memory
+    from hpc import devices, groups, memory
+    from hpc.plan import GroupStage
     from jobs import estimate, model
     from jobs.estimate import human_bytes
 
     loaded = model.load(job, overrides)
-    backend = devices.choose(model.run_options(loaded), 0, 1)
-    plan = model.plan(loaded, model.device_of(loaded, backend))
+    options = model.run_options(loaded)
+    fast = model.differs_between_devices(loaded)
+    plan = model.plan(loaded, model.device_of(loaded, devices.choose(options, 0, 1)) if fast else None)
+    backend = groups.choose_device(plan, options, 0, 1)
     memory.check(plan, backend.concurrent_units, 1)
 
     size = estimate.size(plan, backend.concurrent_units)
@@ -42,8 +45,9 @@ def main(job: JobName, /, *, overrides: Overrides = ()) -> int:
     seconds = sum(estimate.probe(stage, backend) * estimate.total_cost(stage) for stage in plan.stages)
     print(f"unit     {rough(seconds / size.num_units)}")
     cores = devices.usable_cores() if backend.kind == "host" and loaded.run.threads is None else None
+    parts = max(stage.num_runs if isinstance(stage, GroupStage) else size.num_units for stage in plan.stages)
     for number in COUNTS:
-        if number == 1 or number <= size.num_units:
+        if number == 1 or number <= parts:
             print(f"time     {rough_range(seconds / number)} on {workers(number, cores)}")
     return 0
 

@@ -1,0 +1,130 @@
+"""The stage `train`: a unit is a block of steps of one run, made by a group of ranks from the checkpoint before it.
+
+Owns the numbering of units, their cost, and the passage from the engine to the loop. Imports torch only to work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpc.plan import ArraySpec, Finished
+from jobs.training.checkpoint import Checkpoints
+from jobs.training.runs import RunSettings
+from kernels.backends.base import Array, Backend, Run
+from kernels.errors import RequestError
+
+if TYPE_CHECKING:
+    from hpc.groups import Member
+    from networks.task import Task
+
+TRIED_S = 0.5
+MOST_TRIED = 100
+
+MakeTask = Callable[[RunSettings], "Task"]
+
+
+class Together:
+    """Of stages that groups of ranks compute."""
+
+    def start(self, unit: int, backend: Backend, finished: Finished) -> Run:
+        """Units of such a stage are not started one by one."""
+        raise TypeError(f"unit {unit} is made by a group of ranks, with those before it ({backend}, {finished})")
+
+
+@dataclass(frozen=True)
+class TrainStage(Together):
+    """Unit i is block i % num_blocks of run i // num_blocks. `weights_bytes` is the memory of the largest model in training."""
+
+    arrays: tuple[ArraySpec, ...]
+    runs: tuple[RunSettings, ...]
+    make_task: MakeTask
+    weights_bytes: int
+    name: str = "train"
+
+    @property
+    def num_runs(self) -> int:
+        """Runs of the job."""
+        return len(self.runs)
+
+    @property
+    def num_units(self) -> int:
+        """Blocks of all runs."""
+        return self.num_runs * self._num_blocks
+
+    @property
+    def _num_blocks(self) -> int:
+        return self.arrays[0].grid()[1]
+
+    def cost(self, unit: int) -> float:
+        """Steps; a moment for a block that the run does not reach."""
+        number, block = divmod(unit, self._num_blocks)
+        length = self.arrays[0].shard[1]
+        return max(1e-3, float(min(length, self.runs[number].steps - block * length)))
+
+    def memory_bytes(self, unit: int) -> int:
+        """Weights, gradients and what the optimiser keeps, of the largest model; what a batch needs comes on top."""
+        del unit
+        return self.weights_bytes
+
+    def group_size(self, num_ranks: int) -> int:
+        """`train.ranks`, or all there are."""
+        train = self.runs[0].train
+        wanted = train.ranks or num_ranks
+        if wanted > num_ranks:
+            raise RequestError(
+                f"train.ranks: {wanted} are asked for, this job has {num_ranks}; start it with more ranks"
+            )
+        for run in self.runs:
+            parts = wanted * run.train.accumulation
+            if run.train.batch % parts:
+                raise RequestError(
+                    f"train.batch: {run.train.batch} samples are not shared out evenly among {wanted} "
+                    f"rank{'s' * (wanted != 1)} with {run.train.accumulation} parts each; make it a multiple of {parts}"
+                )
+        return wanted
+
+    def is_pending(self, run: int, finished: Array, store: Path) -> bool:
+        """Whether blocks are missing, or what results are to be made from."""
+        from hpc.store import finished_units
+        from jobs.training.loop import has_end
+
+        if not finished[run * self._num_blocks : (run + 1) * self._num_blocks].all():
+            return True
+        try:
+            made = finished_units(store, "results")[run]
+        except RequestError:
+            return False
+        return not made and not has_end(self.checkpoints(store, run))
+
+    def checkpoints(self, store: Path, run: int) -> Checkpoints:
+        """The checkpoints of a run, to read."""
+        return Checkpoints(store, run, self.runs[run].train.keep, "reader-0")
+
+    def work(self, run: int, member: Member) -> None:
+        """Train a run; called on all ranks of its group."""
+        from jobs.training.loop import Loop
+
+        settings = self.runs[run]
+        task = member.everywhere(lambda: self.make_task(settings))
+        Loop(task, settings, self.arrays, self._num_blocks, member).run()
+
+    def seconds_per_cost(self, backend: Backend) -> float | None:
+        """Seconds a step, from a few steps of the first run on this rank alone."""
+        from hpc.process_group import Group
+        from jobs.training.trainer import Trainer
+
+        device: Any = getattr(backend, "device", None)
+        if device is None:
+            return None
+        settings = self.runs[0]
+        trainer = Trainer(self.make_task(settings), settings, Group(0, 1, device, None))
+        trainer.begin(0)
+        begun_s, step = time.perf_counter(), 0
+        while step < min(MOST_TRIED, settings.steps) and time.perf_counter() < begun_s + TRIED_S:
+            trainer.step(step, stop=False)
+            step += 1
+        return (time.perf_counter() - begun_s) / max(1, step)

@@ -1,0 +1,1 @@
+"""Points of a few Gaussian classes and networks that tell them apart."""
