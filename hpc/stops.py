@@ -15,9 +15,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 class Stops:
     """Context in which SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 only set `reason`, the name of the first one.
 
-    Enter it in the main thread, which must not block for long: handlers run between its bytecodes. On the way out
-    the former handlers return, unless a signal has come: a process that was told to stop and is about to leave must
-    not be killed by the second signal.
+    Enter it in the main thread, which must not block for long: handlers run between its bytecodes. Within another
+    such context it goes on with what that one has heard. On the way out the former handlers return, unless a signal has
+    come: a process that was told to stop and is about to leave must not be killed by the second signal.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,10 @@ class Stops:
 
     def __enter__(self) -> Stops:
         for number in SIGNALS:
-            self._former[number] = signal.signal(number, self._note)
+            former = self._former[number] = signal.signal(number, self._note)
+            outer = getattr(former, "__self__", None)
+            if isinstance(outer, Stops) and self.reason is None:
+                self.reason = outer.reason
         return self
 
     def __exit__(

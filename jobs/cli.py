@@ -1,20 +1,25 @@
 """The command line: wires one function of `jobs.commands` to each verb, and turns errors into one line.
 
-Owns parsing and exit codes of bad requests. Computes nothing; a verb's module is imported when the verb is called.
+Owns parsing, and exit codes of bad requests and of what is interrupted. Computes nothing; the parser is imported when
+signals are heard, a verb's module when the verb is called.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
-
+from hpc.stops import Stops
 from jobs.commands.examples import EXAMPLES
 from kernels.errors import RequestError, one_line
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 PACKAGES = ("kernels", "hpc", "analysis", "slurm", "jobs")
 VERBS = {
@@ -33,10 +38,13 @@ RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID
 
 EXIT_DONE = 0
 EXIT_REQUEST = 2
+EXIT_STOPPED = 75
 
 
 def build() -> App:
     """The command line's parser; a verb V is `main` of jobs/commands/V.py."""
+    from cyclopts import App, Parameter
+
     app = App(
         name="horseshoe",
         help="Compute jobs of nonlinear dynamics over MPI ranks into Zarr stores, and draw and measure them.",
@@ -54,11 +62,21 @@ def build() -> App:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `horseshoe` and `python -m jobs`; leaves with 0, 2 (bad request) or 75 (run again)."""
-    sys.exit(dispatch(sys.argv[1:] if arguments is None else arguments))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        # A job is told to stop from its first moment on, while the rest is imported; other verbs are interrupted.
+        with Stops() if words[:1] == ["run"] else contextlib.nullcontext():
+            code = dispatch(words)
+    except KeyboardInterrupt:
+        refuse("interrupted; the same command does it again")
+        code = EXIT_STOPPED
+    sys.exit(code)
 
 
 def dispatch(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; what the user did wrong is one line on stderr."""
+    from cyclopts import CycloptsError, UnusedCliTokensError
+
     try:
         check_packages()
         code = build()(list(arguments))

@@ -23,9 +23,11 @@ def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> NoRe
         The store, a folder; NAME.zarr in this folder unless given.
     """
     from hpc.stops import Stops
+    from kernels.backends.cache import share_with_cupy
 
     # Hear signals from here on: what follows takes its time.
     with Stops() as stops:
+        share_with_cupy()
         _run(job, out, overrides, stops)
 
 

@@ -33,6 +33,15 @@ def cache_folder() -> Path:
     return folder
 
 
+def share_with_cupy() -> None:
+    """Let CuPy keep its binaries in our folder too, unless CUPY_CACHE_DIR is set. RequestError as `cache_folder`.
+
+    To be called before anything imports CuPy, which looks at its import and would make the folder for others to write.
+    """
+    if "CUPY_CACHE_DIR" not in os.environ:
+        os.environ["CUPY_CACHE_DIR"] = str(cache_folder() / "cupy")
+
+
 def check_private(path: Path) -> None:
     """Refuse (RequestError) a cache entry that somebody else could have written."""
     status = path.lstat()

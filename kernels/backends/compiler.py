@@ -23,6 +23,11 @@ DEVICE_FOLDER = Path(__file__).parent.parent / "device"
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*"(\w+\.hpp)"', re.MULTILINE)
 
+# What drivers of GCC and Clang say of the compiler proper.
+KILLED = re.compile(
+    r"signal terminated program|frontend command failed due to signal|unable to execute command: Killed"
+)
+
 # Never -ffast-math and its kin: linked into a library, they flush subnormals for the whole Python process.
 FLAGS = (
     *("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"),
@@ -108,8 +113,8 @@ def _included(source: str) -> set[str]:
 def load_library(rendered: str) -> ctypes.CDLL:
     """Compile rendered source for this CPU, unless the cache has it, and load it.
 
-    Raises RequestError where no compiler is found or the cache folder is unsafe, RuntimeError with the compiler's output
-    where the source does not compile.
+    Raises RequestError where no compiler is found, it was killed or the cache folder is unsafe, RuntimeError with the
+    compiler's output where the source does not compile.
     """
     facts = "\0".join([source_digest(rendered), *find_compiler(), *FLAGS, target_macros()])
     name = hashlib.sha256(facts.encode()).hexdigest()[:32]
@@ -145,7 +150,19 @@ def _compile(rendered: str, library: Path) -> None:
 
 
 def _run(command: list[str]) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    """The output of a compiler. RequestError where it was killed, RuntimeError with what it said where it refuses."""
+    # A session of its own: Ctrl-C is for us, who let it finish and then stop as we are told to.
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if result.returncode < 0 or (result.returncode and KILLED.search(result.stderr)):
+        raise RequestError(f"compiler {command[0]} was killed; is there enough memory? The same command tries again")
     if result.returncode:
         raise RuntimeError(f"{shlex.join(command)} failed:\n{result.stderr}")
     return result.stdout

@@ -14,6 +14,7 @@ import numpy as np
 
 from kernels.backends import compiler
 from kernels.backends.base import Array
+from kernels.backends.cache import cache_folder, one_process_at_a_time
 from kernels.errors import RequestError
 from kernels.source import KernelSource
 from kernels.tile import Tile, unset
@@ -159,12 +160,13 @@ class CudaBackend:
         return f"cuda:{self.ordinal} {self._name}"
 
     def load(self, source: KernelSource) -> CudaKernel:
-        """Compile with NVRTC for this device; CuPy caches the binary."""
+        """Compile with NVRTC for this device; CuPy caches the binary, so that one rank of a node compiles."""
         import cupy
 
         # The digest names the included files too, so that CuPy's cache, keyed by this text, never serves an old one.
         code = f"// {source.digest()}\n{source.render('cuda', 1)}"
-        with cupy.cuda.Device(self.ordinal):
+        alone = one_process_at_a_time(cache_folder(), f"cuda-{source.digest()}")
+        with alone, cupy.cuda.Device(self.ordinal):
             function = cupy.RawModule(code=code, options=OPTIONS, backend="nvrtc").get_function("advance_tile")
         return CudaKernel(source, lambda: CupyRuntime(self.ordinal, function))
 

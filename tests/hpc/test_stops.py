@@ -29,3 +29,14 @@ def test_handlers_come_back() -> None:
     with Stops():
         assert signal.getsignal(signal.SIGUSR1) != former[signal.SIGUSR1]
     assert {number: signal.getsignal(number) for number in SIGNALS} == former
+
+
+def test_a_context_within_another_goes_on_with_what_was_heard() -> None:
+    former = signal.getsignal(signal.SIGUSR1)
+    with Stops() as outer:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with Stops() as inner:
+            assert inner.reason == "SIGUSR1"
+        inner.restore()
+        outer.restore()
+    assert signal.getsignal(signal.SIGUSR1) == former

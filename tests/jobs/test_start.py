@@ -38,6 +38,33 @@ def test_a_signal_before_mpi_has_begun(tmp_path: Path, number: signal.Signals) -
     assert not list(tmp_path.iterdir())
 
 
+TOLD_WHILE_IMPORTING = """
+import os, signal, sys
+class Told:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cyclopts":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Told())
+from jobs import cli
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["run", "three-body", *SMALL], "stopped early (SIGINT); the same command goes on"),
+        (["list"], "interrupted; the same command does it again"),
+    ],
+)
+def test_ctrl_c_while_the_command_line_is_imported(tmp_path: Path, words: list[str], line: str) -> None:
+    command = [sys.executable, "-c", TOLD_WHILE_IMPORTING, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (EXIT_STOPPED, "", f"horseshoe: {line}\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_signal_that_ends_the_compiler_is_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C and launchers signal all processes of a job."""
     compiler = tmp_path / "compiler"

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import stat
+import sys
+from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
+
 import numpy as np
 import pytest
 
 from kernels import threebody
 from kernels.backends import compiler
+from kernels.backends.cache import cache_folder, share_with_cupy
 from kernels.backends.cuda import OPTIONS, CudaBackend, CudaRun, ShimBackend, ShimRuntime
 from kernels.backends.host import HostBackend
 from kernels.errors import RequestError
@@ -100,6 +108,46 @@ def test_without_a_gpu_one_line_says_so():
         pytest.skip("there is a GPU here")
     with pytest.raises(RequestError, match=r"run\.device"):
         CudaBackend(0)
+
+
+class FakeCupy(ModuleType):
+    """CuPy as far as a kernel is loaded; `compiles` is called instead of NVRTC."""
+
+    def __init__(self, compiles):
+        super().__init__("cupy")
+        self.RawModule = lambda **_: compiles() or SimpleNamespace(get_function=lambda name: name)
+        properties = lambda ordinal: {"name": b"fake"}  # noqa: ARG005, E731
+        runtime = SimpleNamespace(getDeviceProperties=properties, CUDARuntimeError=RuntimeError)
+        self.cuda = SimpleNamespace(Device=lambda _: nullcontext(), runtime=runtime)
+
+
+def test_one_rank_of_a_node_compiles(monkeypatch):
+    """The others wait for it, and then find what CuPy has kept."""
+    source = threebody.source(Problem())
+    locked = []
+
+    def compiles():
+        with (cache_folder() / f"cuda-{source.digest()}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                locked.append(True)
+
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy(compiles))
+    CudaBackend(0).load(source)
+    assert locked == [True]
+
+
+def test_cupy_keeps_its_binaries_in_our_private_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HORSESHOE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CUPY_CACHE_DIR", "")
+    monkeypatch.delenv("CUPY_CACHE_DIR")
+    share_with_cupy()
+    assert os.environ["CUPY_CACHE_DIR"] == str(tmp_path / "cache" / "cupy")
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
+    monkeypatch.setenv("CUPY_CACHE_DIR", "/elsewhere")
+    share_with_cupy()
+    assert os.environ["CUPY_CACHE_DIR"] == "/elsewhere"
 
 
 @pytest.mark.gpu

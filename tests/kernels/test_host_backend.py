@@ -150,6 +150,28 @@ def test_a_compiler_that_fails_is_one_line(monkeypatch):
         function.cache_clear()
 
 
+@pytest.mark.parametrize(
+    "death",
+    [
+        "kill -KILL $$",
+        'echo "g++: fatal error: Killed signal terminated program cc1plus" >&2; exit 1',
+        'echo "clang: error: clang frontend command failed due to signal (use -v to see invocation)" >&2; exit 254',
+    ],
+)
+def test_a_compiler_that_is_killed_is_no_mistake_of_the_source(tmp_path, death):
+    wrapper = tmp_path / "compiler"
+    wrapper.write_text(f"#!/bin/sh\n{death}\n")
+    wrapper.chmod(0o755)
+    with pytest.raises(RequestError, match=r"compiler .*/compiler was killed; is there enough memory\?"):
+        compiler._run([str(wrapper)])
+
+
+def test_ctrl_c_does_not_reach_the_compiler():
+    """A terminal signals the group in front, so the compiler must not be in ours."""
+    told = compiler._run([sys.executable, "-c", "import os; print(os.getpgrp(), os.getsid(0))"]).split()
+    assert not {int(word) for word in told} & {os.getpgrp(), os.getsid(0)}
+
+
 def test_digest_follows_the_files_that_are_included():
     included = compiler._included('#include "threebody_host.hpp"\n')
     assert {"threebody_host.hpp", "threebody.hpp", "queue.hpp"} <= included
