@@ -1,6 +1,6 @@
 """The records of runs, STORE/runs/ID.json: who ran, where, since when; and whether a run is known to be dead.
 
-Owns the fields host, pid, started, version, ended and swept; the rest is provenance that others add. Never guesses
+Owns the fields host, pid, born, started, version, ended and swept; the rest is provenance that others add. Never guesses
 about other hosts.
 """
 
@@ -25,8 +25,7 @@ from hpc.durable import PARTIAL_SUFFIX, partial_run, write_json_durably
 RUNS_FOLDER = "runs"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
-# Clocks of the process table and of the record differ by less than this.
-CLOCK_SLACK_S = 5.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def version() -> str:
@@ -43,8 +42,21 @@ def check_id(run_id: str) -> None:
 def begin(store: Path, run_id: str) -> None:
     """Record that a run has begun in this process, so that its partial files can be told from those of the living."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    facts = {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "version": version()}
-    update(store, run_id, facts)
+    facts = {"host": socket.gethostname(), "pid": os.getpid(), "born": birth(os.getpid()), "started": started}
+    update(store, run_id, {**facts, "version": version()})
+
+
+def birth(pid: int) -> str | None:
+    """What no later process of that number shares: the host's boot and the ticks since then; None without such a process.
+
+    Not a time of day: clocks jump, and the dead must not be told from the living by them.
+    """
+    try:
+        # The process's name, in parentheses, may hold anything.
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{BOOT_ID.read_text().strip()}:{ticks}"
+    except OSError:
+        return None
 
 
 def update(store: Path, run_id: str, record: Mapping[str, Any], *, by: str | None = None) -> None:
@@ -63,6 +75,11 @@ def read_runs(store: Path) -> dict[str, dict[str, Any]]:
     return dict(sorted(records.items(), key=lambda entry: (str(entry[1].get("started", "")), entry[0])))
 
 
+def read_run(store: Path, run_id: str) -> dict[str, Any]:
+    """The record of one run; empty where it has none."""
+    return _load(store / RUNS_FOLDER / f"{run_id}.json")
+
+
 def known_dead(record: Mapping[str, Any]) -> bool:
     """Whether a run certainly writes no more: it has ended, or its first process is gone from this very host.
 
@@ -70,17 +87,15 @@ def known_dead(record: Mapping[str, Any]) -> bool:
     """
     if record.get("ended"):
         return True
-    pid, started = record.get("pid"), record.get("started")
-    if record.get("host") != socket.gethostname() or not isinstance(pid, int) or not isinstance(started, str):
+    pid, born = record.get("pid"), record.get("born")
+    if record.get("host") != socket.gethostname() or not isinstance(pid, int):
         return False
-    try:
-        born = float(psutil.Process(pid).create_time())
-        # A process born after the run began has only inherited its number.
-        return born > datetime.fromisoformat(started).timestamp() + CLOCK_SLACK_S
-    except psutil.NoSuchProcess:
+    if not psutil.pid_exists(pid):
         return True
-    except (psutil.Error, ValueError):
-        return False
+
+    # Another process may have inherited the number.
+    present = birth(pid)
+    return isinstance(born, str) and present is not None and present != born
 
 
 def sweep(place: Path, *, by: str) -> None:

@@ -292,7 +292,7 @@ def dead_pid() -> int:
         ({"host": "here", "pid": "own"}, False),
         ({"host": "here", "pid": "own", "ended": "2026-01-01T00:00:00+00:00"}, True),
         ({"host": "here", "pid": "dead"}, True),
-        ({"host": "here", "pid": "own", "started": "a day before"}, True),
+        ({"host": "here", "pid": "own", "born": "another boot:123"}, True),
         ({"host": "elsewhere", "pid": "dead"}, False),
         ({"host": "elsewhere", "pid": "dead", "ended": "2026-01-01T00:00:00+00:00"}, True),
         ({"host": "here"}, False),
@@ -300,13 +300,11 @@ def dead_pid() -> int:
     ],
 )
 def test_partial_files_are_swept_when_their_run_is_known_dead(toy, filled, record, swept):
-    now = datetime.now(UTC)
-    started = now - timedelta(days=1) if record.get("started") else now
     known = {
         **record,
         **({"host": socket.gethostname()} if record.get("host") == "here" else {}),
         **({"pid": os.getpid() if record["pid"] == "own" else dead_pid()} if "pid" in record else {}),
-        "started": started.isoformat(),
+        "started": datetime.now(UTC).isoformat(),
     }
     if record:
         runs.update(filled, "other-run", known)
@@ -362,6 +360,9 @@ def test_provenance_is_added_to(toy, tmp_path):
     assert (record["run"], record["host"], record["pid"]) == ("first", socket.gethostname(), os.getpid())
     assert abs(datetime.fromisoformat(record["started"]) - datetime.now(UTC)) < timedelta(minutes=1)
     assert not runs.known_dead(record)
+
+    # Whatever the clock said then.
+    assert not runs.known_dead({**record, "started": "2016-01-01T00:00:00+00:00"})
 
     store.append_provenance(place, "first", {"num_ranks": 3})
     store.append_provenance(place, "first", {"ended": datetime.now(UTC).isoformat()})
