@@ -29,6 +29,7 @@ KINDS = {
     "divergence": "jobs.divergence.kind",
     "boundary": "jobs.boundary.kind",
     "geometry": "jobs.geometry.kind",
+    "corpus": "jobs.corpus.kind",
     "training": "jobs.training.kind",
 }
 """Module of every job kind; imported when a job of that kind is loaded."""

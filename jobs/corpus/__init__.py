@@ -1,0 +1,1 @@
+"""Job kind `corpus`: a text becomes tokens, block by block."""
