@@ -138,3 +138,13 @@ def test_windows_are_of_the_right_type(tmp_path: Path) -> None:
     found = reading.load(compute_store(job(), tmp_path / "corpus.zarr"), 16)
     assert found.train.tokens.dtype == np.int32
     assert found.manifest["tokens"]["train"] == found.train.num_tokens
+
+
+def test_training_reads_a_store_as_it_reads_the_text(tmp_path: Path) -> None:
+    from jobs.training.tasks import language
+
+    store = compute_store(job(tokeniser="words"), tmp_path / "corpus.zarr")
+    generated = language.Data(generator="stories", count=60, tokeniser="words", vocabulary=300, context=16)
+    stored = language.Data(path=str(store), context=16)
+    assert (language.load(stored).train.tokens == language.load(generated).train.tokens).all()
+    assert language.manifest(stored)["corpus"] == open_for_reading(store).attributes["job_hash"]

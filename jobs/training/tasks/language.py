@@ -36,8 +36,8 @@ class Data(Section, frozen=True, kw_only=True):
     """The text, how it becomes tokens and windows, and what the trained model is asked to continue."""
 
     path: str | None = None
-    """A text file, or a folder with one for training and one for validation: TinyStories, WikiText-2 or plain text. Read in
-    place of what the generator would write."""
+    """A text file, or a folder with one for training and one for validation: TinyStories, WikiText-2 or plain text; or the
+    store of a job of kind `corpus`, which has a tokeniser of its own. Read in place of what the generator would write."""
 
     generator: Literal["stories", "articles"] | None = None
     """What writes the text where no path is given, from a small grammar: `stories` in the layout of TinyStories, `articles` in
@@ -46,7 +46,7 @@ class Data(Section, frozen=True, kw_only=True):
     count: Count | None = None
     """How many stories or articles the generator writes."""
 
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)] = 0
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
     """Which ones."""
 
     licence: str | None = None
@@ -204,6 +204,10 @@ def load(data: Data) -> Corpus:
     from networks.data import text
 
     place = _place(data)
+    if _is_store(place):
+        from jobs.corpus import reading
+
+        return reading.load(place, data.context, data.packing)
     request = text.Request(place, data.tokeniser, data.vocabulary, limit_bytes=data.limit_bytes)
     return text.load(request, data.context, data.packing, data.licence)
 
@@ -212,10 +216,24 @@ def manifest(data: Data) -> dict[str, Any]:
     """What the text is, whatever it is called here: the generator's parameters, or sizes and sums of the files."""
     if data.path is None and data.generator is not None and data.count is not None:
         return sources.describe_generated(data.generator, data.count, data.seed)
-    from networks.data import layouts
+    place = _place(data)
+    if _is_store(place):
+        from jobs.corpus import reading
 
-    text = layouts.find(_place(data))
-    return sources.describe_files(text.files, data.licence)
+        return reading.describe(place)
+    from networks.data import layouts, tokenisers
+
+    found = sources.describe_files(layouts.find(place).files, data.licence)
+    if data.tokeniser not in tokenisers.KINDS:
+        found["tokeniser"] = tokenisers.digest(tokenisers.load(sources.locate(data.tokeniser)))
+    return found
+
+
+def _is_store(place: Path) -> bool:
+    # Zarr is loaded only where there is something to look at.
+    from hpc.reading import is_store
+
+    return is_store(place)
 
 
 def _place(data: Data) -> Path:
