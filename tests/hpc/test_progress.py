@@ -100,6 +100,7 @@ def test_the_display_survives_its_view(tmp_path: Path) -> None:
             "percent": 12.5,
             "rate": 2.0,
             "eta_s": 75.0,
+            "note": "",
         }
 
 

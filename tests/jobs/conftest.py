@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 
 from hpc import store
-from hpc.plan import Finished, Plan, Stage
+from hpc.groups import Board, Member, Write, pending_runs, work
+from hpc.messages import End
+from hpc.plan import Finished, GroupStage, Plan, Stage
+from hpc.process_group import Group, TorchDevice
 from hpc.reading import open_for_reading
+from hpc.stops import Stops
 from jobs import cli, model
 from jobs.reading import merge
 from kernels.backends.host import HostBackend
@@ -98,12 +102,31 @@ class Done:
         return self.arrays[name]
 
 
+def compute_alone(stage: GroupStage, place: Path, write: Write, stops: Stops | None = None) -> End:
+    """The runs of a stage that groups of ranks compute, by this process alone, on one thread."""
+    import torch
+    from torch.distributed import HashStore
+
+    torch.set_num_threads(1)
+    finished = store.finished_units(place, stage)
+    backend = TorchDevice(torch.device("cpu"), 1)
+    board = Board(HashStore(), stage.name, stops or Stops())
+    runs = pending_runs(stage, finished, place)
+    group = Group(0, 1, backend.device, None)
+    return work(
+        stage, runs, group, board, lambda of: Member(of, backend, place, "test-0", finished.copy(), board, write)
+    )
+
+
 def compute_store(job: model.Job, place: Path) -> Path:
     """A finished store of a job, computed and written in this process."""
     plan = model.plan(job)
     store.prepare(place, plan, run_id="test")
     writer = store.Writer(place, plan, "test", 0)
     for index, stage in enumerate(plan.stages):
+        if isinstance(stage, GroupStage):
+            compute_alone(stage, place, lambda *unit, index=index: writer.write(index, *unit))
+            continue
         for unit in range(stage.num_units):
             writer.write(index, unit, run_unit(stage, unit, None, open_for_reading(place)), 1.0)
     writer.close()
