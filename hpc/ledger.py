@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.durable import make_folder, sync_folder
+from hpc.given import open_regular
 from kernels.errors import RequestError
 
 LEDGER_FOLDER = "ledger"
@@ -134,7 +135,7 @@ def _entries(store: Path) -> Iterator[Record | Revocation]:
         raise _unreadable(folder, error) from None
     for path in files:
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 for line in iter(partial(file.readline, MOST_LINE_BYTES), b""):
                     entry = _parse(line, record, revocation)
                     if entry is not None:

@@ -5,6 +5,7 @@ Owns the count of what a rank holds and what a host has. Allocates nothing, and 
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,8 +58,11 @@ def _extreme_units(stage: Stage) -> Iterator[int]:
 
 
 def host_bytes() -> int:
-    """Memory that the processes of this host may use: what is built in, or less where a control group says so."""
+    """Memory that the processes of this host may use: what is built in, or less where a limit or control group says so."""
     limits = [int(psutil.virtual_memory().total)]
+    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if address_space != resource.RLIM_INFINITY:
+        limits.append(address_space)
     try:
         groups = [line.rpartition(":")[2].lstrip("/") for line in Path("/proc/self/cgroup").read_text().splitlines()]
     except OSError:

@@ -5,7 +5,6 @@ Owns the read-only view that later stages, analysis and `status` use. Never writ
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,8 @@ from zarr.storage import LocalStore
 
 from hpc import ledger, shards
 from hpc.durable import METADATA_NAME, PARTIAL_SUFFIX
+from hpc.given import read_json
+from hpc.metadata import check_array
 from kernels.errors import RequestError
 
 FORMAT = 1
@@ -188,7 +189,7 @@ def open_for_reading(path: Path | str) -> Reader:
 def _root(path: Path) -> dict[str, Any]:
     """The root attributes of a Zarr group; empty where there is none. Raises OSError where the disk refuses."""
     try:
-        metadata = json.loads((path / METADATA_NAME).read_bytes())
+        metadata = read_json(path / METADATA_NAME)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     is_group = isinstance(metadata, dict) and (metadata.get("zarr_format"), metadata.get("node_type")) == (3, "group")
@@ -204,6 +205,9 @@ def _metadata_files(path: Path) -> list[Path]:
 
 def _open_array(group: zarr.Group, metadata: Path) -> zarr.Array[Any]:
     try:
+        check_array(metadata)
         return zarr.open_array(group.store, path=metadata.parent.name, mode="r", zarr_format=3)
-    except (OSError, ValueError, TypeError, KeyError):
+    except RequestError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         raise RequestError(f"{metadata}: damaged; delete it and run the job again, which writes it anew") from None

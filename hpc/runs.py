@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 
 from hpc.durable import PARTIAL_SUFFIX, partial_run, write_json_durably
+from hpc.given import read_json
 
 RUNS_FOLDER = "runs"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -119,7 +119,7 @@ def sweep(place: Path, *, by: str) -> None:
 def _load(path: Path) -> dict[str, Any]:
     """One record; an absent or unreadable one is empty."""
     try:
-        record = json.loads(path.read_bytes())
+        record = read_json(path)
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

@@ -16,9 +16,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from hpc.frames import check_contents
 from kernels.errors import RequestError
-
-ADVICE = "; run `horseshoe verify`, then the job again"
 
 Position = tuple[int, ...]
 
@@ -59,8 +58,7 @@ def read(
     for position in itertools.product(*touched):
         file = shard_file(array, position)
         is_finished = finished is None or finished[position[-finished.ndim :]]
-        if is_finished:
-            _check_file(file)
+        check_contents(array, file, must_be_there=bool(is_finished))
     try:
         return np.asarray(array[tuple(selection) or ...])
     except (OSError, ValueError, RuntimeError, LookupError, TypeError):
@@ -79,18 +77,6 @@ def _bounds(part: int | slice, size: int) -> tuple[int, int]:
         return int(part), int(part) + 1
     start, stop, _ = part.indices(size)
     return start, stop
-
-
-def _check_file(file: Path) -> None:
-    """Zarr takes a file that is absent, and one that is empty, for fill values."""
-    try:
-        harm = "damaged" if file.stat().st_size == 0 else None
-    except (FileNotFoundError, NotADirectoryError):
-        harm = "missing"
-    except OSError as error:
-        raise RequestError(f"{file}: {error.strerror}") from None
-    if harm is not None:
-        raise RequestError(f"{file}: {harm}{ADVICE}")
 
 
 def _bad_file(array: zarr.Array[Any], touched: Sequence[range]) -> Path:
