@@ -6,7 +6,9 @@ Owns the passage from Zarr's keys to files. Never encodes anything: that is Zarr
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +27,7 @@ class DurableStore(LocalStore):
     """
 
     def __init__(self, root: Path | str, *, read_only: bool = False, writer: str = "unnamed-0") -> None:
-        super().__init__(root, read_only=read_only)
+        super().__init__(Path(root).resolve(), read_only=read_only)
         self.writer = writer
         self._written: dict[str, tuple[int, str]] = {}
 
@@ -53,6 +55,9 @@ class DurableStore(LocalStore):
     def _put(self, key: str, value: Buffer) -> None:
         self._check_writable()
         data = value.as_buffer_like()
+        folder = (self.root / key).parent
+        if Path(os.path.realpath(folder)) != folder:
+            raise OSError(errno.ELOOP, "a link inside the store leads out of it", str(folder))
         write_durably(self.root / key, data, self.writer)
         self._written[key] = (len(value), hashlib.sha256(data).hexdigest())
 

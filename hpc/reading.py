@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import zarr
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from hpc import ledger, shards
 from hpc.durable import METADATA_NAME, PARTIAL_SUFFIX
 from hpc.given import read_json
 from hpc.metadata import check_array
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 
 FORMAT = 1
 ROOT_ATTRIBUTE = "horseshoe"
@@ -176,6 +177,8 @@ def open_for_reading(path: Path | str) -> Reader:
             raise RequestError(
                 f"{path / METADATA_NAME}: damaged: no {ROOT_ATTRIBUTE}.{key}; restore the file from a copy"
             )
+    if (fault := _fault_of(stated["job"])) is not None:
+        raise RequestError(f"{path / METADATA_NAME}: damaged: {fault}; restore the file from a copy")
     if not isinstance(root[IDENTITY_ATTRIBUTE], dict) or not isinstance(root.get(CONSTANTS_ATTRIBUTE, []), list):
         raise RequestError(f"{path / METADATA_NAME}: damaged: no {IDENTITY_ATTRIBUTE}; restore the file from a copy")
     try:
@@ -184,6 +187,32 @@ def open_for_reading(path: Path | str) -> Reader:
         raise RequestError(f"{error.filename or path}: cannot be read ({error.strerror})") from None
     except (TypeError, KeyError):
         raise RequestError(f"{path / METADATA_NAME}: damaged; restore the file from a copy") from None
+
+
+class _Axes(msgspec.Struct):
+    axes: tuple[str, str] = ("x", "y")
+
+
+class _Frames(msgspec.Struct):
+    count: int = 1
+
+
+class _Job(msgspec.Struct):
+    """What readers ask of a stored job without knowing its kind, where it is stated."""
+
+    name: str = ""
+    title: str = ""
+    view: _Axes | None = None
+    frames: _Frames | None = None
+
+
+def _fault_of(job: dict[str, Any]) -> str | None:
+    """What is wrong with a stored job, if anything."""
+    try:
+        msgspec.convert(job, _Job)
+    except msgspec.ValidationError as error:
+        return f"{ROOT_ATTRIBUTE}.job: {one_line(error)}"
+    return None
 
 
 def _root(path: Path) -> dict[str, Any]:

@@ -58,6 +58,10 @@ def check_place(place: Path) -> None:
     """Refuse a path into which nothing can be written; leaves no trace. Raises RequestError naming the path."""
     if place.exists() and not place.is_dir():
         raise RequestError(f"{place}: is a file; choose another --out")
+    # What is written into a store stays in it, wherever the store is from.
+    for entry in place.iterdir() if place.is_dir() else ():
+        if entry.is_symlink() and entry.is_dir():
+            raise RequestError(f"{entry}: is a link; put the folder itself there, or choose another --out")
     folder = place
     while not folder.exists():
         folder = folder.parent

@@ -24,6 +24,7 @@ from hpc.given import read_json
 
 RUNS_FOLDER = "runs"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+LARGEST_PID = 2**31 - 1
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -71,12 +72,15 @@ def update(store: Path, run_id: str, record: Mapping[str, Any], *, by: str | Non
 
 def read_runs(store: Path) -> dict[str, dict[str, Any]]:
     """The records of all runs by run id, the earliest first."""
-    records = {path.stem: _load(path) for path in (store / RUNS_FOLDER).glob("*.json")}
+    files = [path for path in (store / RUNS_FOLDER).glob("*.json") if RUN_ID.fullmatch(path.stem)]
+    records = {path.stem: _load(path) for path in files}
     return dict(sorted(records.items(), key=lambda entry: (str(entry[1].get("started", "")), entry[0])))
 
 
 def read_run(store: Path, run_id: str) -> dict[str, Any]:
     """The record of one run; empty where it has none."""
+    if RUN_ID.fullmatch(run_id) is None:
+        return {}
     return _load(store / RUNS_FOLDER / f"{run_id}.json")
 
 
@@ -90,7 +94,7 @@ def known_dead(record: Mapping[str, Any]) -> bool:
     pid, born = record.get("pid"), record.get("born")
     if record.get("host") != socket.gethostname() or not isinstance(pid, int):
         return False
-    if not psutil.pid_exists(pid):
+    if not 0 < pid <= LARGEST_PID or not psutil.pid_exists(pid):
         return True
 
     # Another process may have inherited the number.

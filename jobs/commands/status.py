@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from jobs.commands.options import Store
+from kernels.errors import one_line
 
 UNDER_WAY = ("running", "stopping")
 
@@ -15,27 +16,42 @@ def main(store: Store, /) -> int:
     """Print what is finished of a store and what its last run said."""
     from hpc.reading import open_for_reading
 
+    # A store may be a stranger's: what its texts do to a terminal is left out.
     reader = open_for_reading(store)
-    print(f"job      {reader.attributes['job']['name']} ({reader.attributes['kind']}), {reader.attributes['job_hash']}")
+    told = reader.attributes
+    name, kind, job_hash = map(one_line, (told["job"].get("name"), told["kind"], told["job_hash"]))
+    print(f"job      {name} ({kind}), {job_hash}")
     for stage in reader.stages():
         finished = reader.finished_units(stage)
         done = int(finished.sum())
-        print(f"stage    {stage}: {done} of {finished.size} units, {100 * done / finished.size:.1f} %")
+        share = 100 * done / finished.size if finished.size else 100.0
+        print(f"stage    {one_line(stage)}: {done} of {finished.size} units, {share:.1f} %")
     for line in _last_run(store):
         print(line)
     print(store)
     return 0
 
 
-def read_status(store: Path) -> dict[str, Any]:
-    """The last status that a run has left in the store; empty where there is none."""
+class LastWords(msgspec.Struct):
+    """What `status` reads of the file that a run keeps up to date."""
+
+    run: str
+    state: str
+    updated: str
+    ranks: int
+    eta_s: float | None = None
+    rate: float | None = None
+
+
+def read_status(store: Path) -> LastWords | None:
+    """The last status that a run has left in the store; None where there is none."""
+    from hpc.given import read_json
     from hpc.progress import STATUS_FILE
 
     try:
-        found = json.loads((store / STATUS_FILE).read_text())
+        return msgspec.convert(read_json(store / STATUS_FILE), LastWords)
     except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) and found.keys() >= {"run", "state", "updated", "ranks"} else {}
+        return None
 
 
 def _last_run(store: Path) -> list[str]:
@@ -44,14 +60,15 @@ def _last_run(store: Path) -> list[str]:
     from jobs.estimate import human_seconds
 
     last = read_status(store)
-    if not last:
+    if last is None:
         return []
-    dead = last["state"] in UNDER_WAY and runs.known_dead(runs.read_runs(store).get(str(last["run"]), {}))
-    state = "ended without a word" if dead else last["state"]
-    ranks = f"{last['ranks']} rank{'s' * (last['ranks'] != 1)}"
-    lines = [f"run      {last['run']}: {state}, updated {last['updated']}, {ranks}"]
-    if last["state"] in UNDER_WAY and not dead and last.get("eta_s") is not None:
+    is_under_way = last.state in UNDER_WAY
+    dead = is_under_way and runs.known_dead(runs.read_run(store, last.run))
+    state = "ended without a word" if dead else last.state
+    ranks = f"{last.ranks} rank{'s' * (last.ranks != 1)}"
+    lines = [f"run      {one_line(last.run)}: {one_line(state)}, updated {one_line(last.updated)}, {ranks}"]
+    if is_under_way and not dead and last.eta_s is not None:
         # Before the first unit has ended there is a part of it to go by, but no rate of units.
-        rate = "" if last.get("rate") is None else f", {last['rate']:.3g} units a second"
-        lines.append(f"left     about {human_seconds(last['eta_s'])}{rate}")
+        rate = "" if last.rate is None else f", {last.rate:.3g} units a second"
+        lines.append(f"left     about {human_seconds(last.eta_s)}{rate}")
     return lines

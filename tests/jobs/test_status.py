@@ -63,9 +63,9 @@ def test_a_killed_run_is_not_running(command_line: CommandLine, left_behind: Cal
     assert "run      test: running, updated" in command_line("status", "store.zarr")[1]
 
 
-@pytest.mark.parametrize("last", [[], {"state": "running"}, "running"])
+@pytest.mark.parametrize("last", [[], {"state": "running"}, "running", {**LAST, "eta_s": []}])
 def test_nonsense_is_left_out(command_line: CommandLine, left_behind: Callable[[object], Path], last: object) -> None:
-    assert status.read_status(left_behind(last)) == {}
+    assert status.read_status(left_behind(last)) is None
     code, out, err = command_line("status", "store.zarr")
     assert (code, err) == (0, "")
     assert "run  " not in out
