@@ -28,6 +28,7 @@ PINNED = {
     ("blocks", 1, 7): {"graphs.npz": "a624207d0d1448ff"},
     ("springs", 4, 7): {"trajectories.npz": "c81fa28e606159d5"},
     ("pendulums", 4, 7): {"trajectories.npz": "7966386a3ae207b5"},
+    ("damped-springs", 4, 7): {"trajectories.npz": "5ee1acbb57bb2e9b"},
     ("diffusion", 5, 7): {"diffusion.npz": "c4898b8276cb3129"},
 }
 
