@@ -6,6 +6,7 @@ Owns projections, scores and the rotation. Has no dropout of its own; keeps no m
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,16 @@ def squared_distances(queries: Tensor, keys: Tensor) -> Tensor:
 
     From |q|^2 + |k|^2 - 2 q.k: the differences themselves would take the memory of one vector a pair.
     """
-    with torch.autocast(queries.device.type, enabled=False):
+    with _full_precision(queries.device.type):
         exact = torch.promote_types(queries.dtype, torch.float32)
         queries, keys = queries.to(exact), keys.to(exact)
         lengths = queries.square().sum(-1)[..., :, None] + keys.square().sum(-1)[..., None, :]
         return (lengths - 2 * queries @ keys.mT).clamp_min(0)
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """No autocast; on devices that know none, such as meta, nothing."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 class Attention(nn.Module):

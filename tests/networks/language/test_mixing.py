@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from networks.language import counting
 from networks.language.blocks import SideBySide
 from networks.language.mixers import CausalMap, ExpandedMixer, FlatMixer, MultiHeadMixer, ParallelMixer
 from networks.language.model import LanguageModel
@@ -93,6 +94,13 @@ def test_a_shorter_window_gives_the_same_logits(name: str) -> None:
     model, tokens = draw(SETTINGS[name]), some_tokens()
     with torch.no_grad():
         torch.testing.assert_close(model(tokens[:, :9]), model(tokens)[:, :9], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_sizes_are_known_without_memory(name: str) -> None:
+    settings = SETTINGS[name]
+    assert counting.parameters(settings) == counting.counted(draw(settings))
+    assert counting.kept_bytes(settings, samples=2) > counting.kept_bytes(settings) > 4 * CONTEXT * WIDTH
 
 
 @pytest.mark.parametrize("name", SETTINGS)
