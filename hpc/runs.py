@@ -26,6 +26,8 @@ RUNS_FOLDER = "runs"
 RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 LARGEST_PID = 2**31 - 1
 
+# States of a process of which only its number is left.
+ENDED = ("Z", "X")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -48,14 +50,15 @@ def begin(store: Path, run_id: str) -> None:
 
 
 def birth(pid: int) -> str | None:
-    """What no later process of that number shares: the host's boot and the ticks since then; None without such a process.
+    """What no later process of that number shares: the host's boot and the ticks since then.
 
-    Not a time of day: clocks jump, and the dead must not be told from the living by them.
+    Empty for one that has ended and that nobody has collected; None where there is none or it cannot be seen. Not a time
+    of day: clocks jump, and the dead must not be told from the living by them.
     """
     try:
         # The process's name, in parentheses, may hold anything.
-        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        return f"{BOOT_ID.read_text().strip()}:{ticks}"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] in ENDED else f"{BOOT_ID.read_text().strip()}:{fields[19]}"
     except OSError:
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def test_kill_9_of_a_rank(
     assert code not in (0, EXIT_REQUEST)
     assert len(list(store.rglob("*.partial"))) == (moment == "shard")
     (torn,) = [path.read_bytes() for path in (store / "ledger").glob("*-1.jsonl")] or [b""]
-    assert torn.endswith(b"\n") == (moment != "record")
+    assert (not torn or torn.endswith(b"\n")) == (moment != "record")
     unrecorded = [fault for fault in verify(store) if fault.kind == "unrecorded"]
     assert (len(unrecorded) > 0) or moment in ("computing", "shard")
     assert_finishes(engine, store, reference)
@@ -128,8 +129,12 @@ def test_a_truncated_shard_is_named_and_computed_again(
     store = tmp_path / "toy.zarr"
     process = engine.start(2, store, "--seconds", 0.001, "--pause", 60)
     engine.ledger(store).wait_for("partial", 12)
+    pids = engine.rank_pids(store)
     process.kill()
-    process.wait(engine.timeout_s)
+    end_s = time.monotonic() + engine.timeout_s
+    while any(engine.is_alive(pid) for pid in pids):
+        assert time.monotonic() < end_s, "ranks outlive the job"
+        time.sleep(0.01)
     shard = store / "partial" / "c" / "5" / "0"
     shard.write_bytes(shard.read_bytes()[:-3])
     damaged = f"horseshoe: {shard}: damaged; run `horseshoe verify`, then the job again\n"
@@ -153,22 +158,22 @@ def test_a_clock_that_jumps(
     assert status["state"] == "done"
 
 
-CLOSED = "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+CLOSED = "import os, sys; os.closerange(1, 3); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
 @pytest.mark.parametrize("how", ["closed", "reader gone"])
-def test_a_stream_that_is_closed(
-    tmp_path: Path, engine: Any, start_program: Any, reference: dict[str, bytes], stream: str, how: str
+def test_streams_that_are_closed(
+    tmp_path: Path, engine: Any, start_program: Any, reference: dict[str, bytes], how: str
 ) -> None:
     """Where the reader has gone, mpiexec itself dies of it."""
     store = tmp_path / "toy.zarr"
     arguments = [engine.toy_job, store, "--progress", "lines", "--seconds", 0.02]
     if how == "closed":
-        process = start_program(2, "-c", CLOSED, 1 if stream == "stdout" else 2, *arguments)
+        process = start_program(2, "-c", CLOSED, *arguments)
     else:
         process = start_program(2, *arguments)
-        getattr(process, stream).close()
+        process.stdout.close()
+        process.stderr.close()
     process.wait(engine.timeout_s)
     assert process.returncode == 0 or how == "reader gone"
     assert_finishes(engine, store, reference)

