@@ -18,6 +18,9 @@ from networks.structure.perceptron import perceptron
 Energy = Callable[[Tensor], Tensor]
 """States [sample, ...] to energies [sample]."""
 
+Rate = Callable[[Tensor], Tensor]
+"""States to dx/dt: all that the integrators but the discrete gradient need of a flow."""
+
 Structure = Callable[[Tensor], Tensor]
 """A linear map of states."""
 
@@ -86,8 +89,10 @@ class LearnedEnergy(nn.Module):
     ) -> None:
         super().__init__()
         inner = features + (0 if kinds is None else kinds.shape[-1])
-        self.of_nodes = perceptron([features, *depth * [hidden], 1], activation="tanh")
-        self.of_edges = perceptron([inner, *depth * [hidden], 1], activation="tanh")
+        # A bias at the end would move nothing, and a weight without a gradient is an error to DDP.
+        self.of_nodes, self.of_edges = (
+            perceptron([width, *depth * [hidden], 1], activation="tanh", last_bias=False) for width in (features, inner)
+        )
         self.register_buffer("free", free, persistent=False)
         self.register_buffer("kinds", kinds, persistent=False)
 

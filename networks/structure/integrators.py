@@ -7,12 +7,12 @@ learning from a known y needs no solution.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from networks.structure.flows import Flow
+from networks.structure.flows import Flow, Rate
 
 Method = Literal["euler", "rk4", "midpoint", "discrete-gradient"]
 
@@ -20,13 +20,13 @@ MOST_ITERATIONS = 200
 IMPLICIT = frozenset({"midpoint", "discrete-gradient"})
 
 
-def euler(flow: Flow, x: Tensor, y: Tensor, step: float) -> Tensor:
+def euler(flow: Rate, x: Tensor, y: Tensor, step: float) -> Tensor:
     """Order 1."""
     del y, step
     return flow(x)
 
 
-def rk4(flow: Flow, x: Tensor, y: Tensor, step: float) -> Tensor:
+def rk4(flow: Rate, x: Tensor, y: Tensor, step: float) -> Tensor:
     """The classical Runge-Kutta method, order 4."""
     del y
     first = flow(x)
@@ -36,7 +36,7 @@ def rk4(flow: Flow, x: Tensor, y: Tensor, step: float) -> Tensor:
     return (first + 2 * second + 2 * third + fourth) / 6
 
 
-def midpoint(flow: Flow, x: Tensor, y: Tensor, step: float) -> Tensor:
+def midpoint(flow: Rate, x: Tensor, y: Tensor, step: float) -> Tensor:
     """The implicit midpoint rule, order 2; symplectic, keeps quadratic energies only."""
     del step
     return flow((x + y) / 2)
@@ -55,7 +55,7 @@ def discrete_gradient(flow: Flow, x: Tensor, y: Tensor, step: float) -> Tensor:
     return flow.structure(gradient + share.reshape(-1, *(1,) * len(over)) * change)
 
 
-METHODS: dict[str, Callable[[Flow, Tensor, Tensor, float], Tensor]] = {
+METHODS: dict[str, Callable[[Any, Tensor, Tensor, float], Tensor]] = {
     "euler": euler,
     "rk4": rk4,
     "midpoint": midpoint,
@@ -63,7 +63,7 @@ METHODS: dict[str, Callable[[Flow, Tensor, Tensor, float], Tensor]] = {
 }
 
 
-def advance(method: Method, flow: Flow, x: Tensor, step: float) -> Tensor:
+def advance(method: Method, flow: Rate, x: Tensor, step: float) -> Tensor:
     """The state [sample, ...] one step later.
 
     Implicit methods iterate until nothing changes by more than rounding; each sample stops on its own, so that what is in
@@ -94,7 +94,7 @@ def advance(method: Method, flow: Flow, x: Tensor, step: float) -> Tensor:
     )
 
 
-def trajectory(method: Method, flow: Flow, x: Tensor, step: float, count: int) -> Tensor:
+def trajectory(method: Method, flow: Rate, x: Tensor, step: float, count: int) -> Tensor:
     """`count` steps from x: [sample, count + 1, ...]."""
     states = [x]
     for _ in range(count):

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-def perceptron(widths: Sequence[int], *, activation: str = "gelu", dropout: float = 0.0) -> nn.Sequential:
+def perceptron(
+    widths: Sequence[int], *, activation: str = "gelu", dropout: float = 0.0, last_bias: bool = True
+) -> nn.Sequential:
     """Linear layers of these widths with an activation, then dropout, between each two of them."""
     layers: list[nn.Module] = []
     for number, (inner, outer) in enumerate(itertools.pairwise(widths)):
         if number:
             layers += [ACTIVATIONS[activation](), *([nn.Dropout(dropout)] if dropout else [])]
-        layers.append(nn.Linear(inner, outer))
+        layers.append(nn.Linear(inner, outer, bias=last_bias or number + 2 < len(widths)))
     return nn.Sequential(*layers)
 
 

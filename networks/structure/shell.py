@@ -112,5 +112,7 @@ class EncodeProcessDecode(nn.Module):
 
     def forward(self, features: Tensor, edges: Tensor) -> Tensor:
         """Logits of each node."""
-        logits: Tensor = self.decoder(self.states(features, edges)[-1])
+        # Sums over neighbours in half precision would hear some of them only.
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.decoder(self.states(features, edges)[-1])
         return logits

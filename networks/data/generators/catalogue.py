@@ -84,6 +84,18 @@ GENERATORS = {
     ),
     "springs": _motions(6, stiffness=1.0, gravity=0.0),
     "pendulums": _motions(1, stiffness=0.0, gravity=1.0),
+    "damped-springs": Generator(
+        "brackets",
+        {
+            "nodes": Parameter(6, 3, 10_000),
+            "steps": Parameter(50, 1, 100_000),
+            "time_step": Parameter(0.1, 1e-6, 1.0),
+            "spread": Parameter(0.5, 0.0, 100.0),
+            "stiffness": Parameter(1.0, 0.0, 10.0),
+            "damping": Parameter(0.1, 0.0, 1.0),
+        },
+        grows_with=("nodes", "steps"),
+    ),
     "diffusion": Generator(
         "diffusion",
         {
