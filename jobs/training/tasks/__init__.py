@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 TASKS = {
     "classes": "jobs.training.tasks.classes",
+    "dynamics": "jobs.training.tasks.dynamics",
+    "field": "jobs.training.tasks.field",
+    "interpolation": "jobs.training.tasks.interpolation",
     "language": "jobs.training.tasks.language",
+    "nodes": "jobs.training.tasks.nodes",
 }
 """Module of every task; imported when a job of that task is loaded."""
 
