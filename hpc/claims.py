@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ from hpc.messages import End, Orders, Report
 
 # A grant of cheap units is worth this much work for each unit that the device holds at a time.
 GRANT_S = 0.25
+
+# Units are asked for so long before ranks run out of them, and earlier where a file server is slow.
+AHEAD_S = 2.0
+AHEAD_LOOKS = 4.0
 
 # Unit times that estimates are taken from: enough to count, and the latest of them.
 MIN_TIMED = 5
@@ -40,6 +45,36 @@ class Worker:
     final: bool = False
 
 
+class Source(Protocol):
+    """Where units come from, when other jobs compute the stage as well. Nothing here waits."""
+
+    is_dry: bool
+    """Whether nothing was to be had when it was last asked."""
+
+    delay_s: float
+    """How long it takes to be answered."""
+
+    problem: str | None
+    """Why nothing can be had any more, for the user."""
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all units that are not durable have been taken here."""
+        ...
+
+    def ask(self, num_units: int, cost: float) -> None:
+        """What is lacking now: so many units, or so much cost."""
+        ...
+
+    def take(self) -> Sequence[NDArray[np.int64]]:
+        """The units that have come since the last call."""
+        ...
+
+    def report(self, units: list[int]) -> None:
+        """These are durable."""
+        ...
+
+
 class Claims:
     """The pending units of one stage.
 
@@ -47,7 +82,8 @@ class Claims:
     one entry a rank. `deadline_s` is on the clock that `orders` is given; `grace_s` is granted to units in flight
     when the job is told to stop. `seconds_per_cost` is an estimate, used until five units are timed. `window_s` is
     the time that this start of the job has in all, None where it has done something already: a start that can do
-    nothing in the whole of it is refused, as the next one could do no more.
+    nothing in the whole of it is refused, as the next one could do no more. With a `source` units come from there, as
+    they are needed; else all that are not finished are here from the beginning.
     """
 
     def __init__(
@@ -60,14 +96,12 @@ class Claims:
         deadline_s: float | None = None,
         window_s: float | None = None,
         seconds_per_cost: float | None = None,
+        source: Source | None = None,
     ) -> None:
         self._costs = costs
-        pending = np.flatnonzero(~finished)
-
-        # Costly units last, as they are taken from the end; among equals the lower number goes first.
-        pending = pending[np.lexsort((-pending, costs[pending]))]
-        self._pending = array("q", pending.astype(np.int64).tobytes())
-        self._pending_costs = array("d", costs[pending].astype(np.float64).tobytes())
+        self._source = source
+        self._pending, self._pending_costs = array("q"), array("d")
+        self._cost_pending = 0.0
         self._workers = [Worker(number) for number in concurrent_units]
         self._num_slots = sum(concurrent_units)
         self._grace_s = grace_s
@@ -84,11 +118,20 @@ class Claims:
         self.end: End | None = None
         self.num_done = 0
         self.cost_done = 0.0
+        if source is None:
+            self._add(np.flatnonzero(~finished))
+        else:
+            source.ask(self._num_slots, 0.0)
 
     @property
     def cost_in_flight(self) -> float:
         """The finished part of the cost of all units under way."""
         return sum(worker.cost_in_flight for worker in self._workers)
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether all that is left is in the hands of other jobs."""
+        return self.end is None and not self._pending and self._num_outstanding == 0
 
     @property
     def is_over(self) -> bool:
@@ -121,6 +164,8 @@ class Claims:
             if cost > 0:
                 self._rates.append(seconds / cost)
         self._rates_are_new |= bool(report.finished)
+        if self._source is not None and report.finished:
+            self._source.report([unit for unit, _ in report.finished])
 
         # A wish from before the last orders arrived there is out of date.
         worker.wanted = report.wanted if report.num_orders == worker.num_orders else 0
@@ -141,9 +186,13 @@ class Claims:
             self._estimate()
         if self._deadline_s is not None and now_s >= self._deadline_s:
             self.stop("deadline")
+        if self._source is not None:
+            self._restock(self._source)
         if self.end is None and self._pending:
             orders = [(rank, self._grant(rank, now_s)) for rank in sorted(self._hungry) if self._pending]
             orders = [(rank, granted) for rank, granted in orders if granted.units]
+        if self._source is not None and self.end is None:
+            self._order(self._source)
         if self.end is None and self._num_outstanding == 0:
             self._conclude()
         if self.end is not None:
@@ -156,18 +205,45 @@ class Claims:
         if self.end is None or (not self._told and end.code == EXIT_REQUEST):
             self.end = end
 
+    def _add(self, units: NDArray[np.int64]) -> None:
+        """Put units into the queue."""
+        pending = np.concatenate((np.frombuffer(self._pending, np.int64), units))
+
+        # Costly units last, as they are taken from the end; among equals the lower number goes first.
+        pending = pending[np.lexsort((-pending, self._costs[pending]))]
+        costs = self._costs[pending].astype(np.float64)
+        self._pending, self._pending_costs = array("q", pending.tobytes()), array("d", costs.tobytes())
+        self._cost_pending = float(costs.sum())
+
+    def _restock(self, source: Source) -> None:
+        """Receive the units that have come."""
+        supply = source.take()
+        if supply:
+            self._add(np.concatenate(supply))
+        if source.problem is not None:
+            self._finish(End(EXIT_REQUEST, source.problem))
+
+    def _order(self, source: Source) -> None:
+        """Ask for units before they are needed, and for one to each rank that waits."""
+        ahead_s = AHEAD_S + AHEAD_LOOKS * source.delay_s
+        ahead = ahead_s * self._num_slots / self._typical if self._typical else 0.0
+        source.ask(len(self._hungry), max(0.0, ahead - self._cost_pending))
+
     def _conclude(self) -> None:
-        """Nothing is outstanding: the stage is complete, or no pending unit fits before the deadline for anyone."""
+        """Nothing is outstanding: the stage is complete, or no unit that is to be had fits before the deadline for anyone."""
+        exhausted = self._source is None or self._source.is_exhausted
         if not self._pending:
-            self._finish(End(EXIT_DONE, "finished"))
-        elif len(self._hungry) == len(self._workers):
+            if exhausted:
+                self._finish(End(EXIT_DONE, "finished"))
+        elif len(self._hungry) == len(self._workers) and (exhausted or (self._source and self._source.is_dry)):
             self._finish(self._too_late())
 
     def _too_late(self) -> End:
         """No pending unit fits before the deadline: another start helps, unless this one could not begin even one."""
         unit_s = self._pending_costs[0] * (self._pessimistic or 0.0)
         begun = any(worker.num_orders for worker in self._workers)
-        if begun or self._window_s is None or unit_s <= self._window_s:
+        shared = self._source is not None and not self._source.is_exhausted
+        if begun or shared or self._window_s is None or unit_s <= self._window_s:
             return End(EXIT_STOPPED, "deadline")
         return End(
             EXIT_REQUEST,
@@ -208,7 +284,7 @@ class Claims:
             index = bisect_right(self._pending_costs, (self._deadline_s - now_s - backlog_s) / rate) - 1
         if index < 0:
             return None
-        self._pending_costs.pop(index)
+        self._cost_pending -= self._pending_costs.pop(index)
         return self._pending.pop(index)
 
     def _want(self, rank: int) -> None:

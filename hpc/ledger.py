@@ -144,6 +144,66 @@ def _entries(store: Path) -> Iterator[Record | Revocation]:
             raise _unreadable(path, error) from None
 
 
+class Follower:
+    """What other runs add to the ledgers of a store from now on; `at_work` are those that were there just before.
+
+    Opens the files of runs that are at work alone, and new ones.
+    """
+
+    def __init__(self, store: Path, run_id: str, at_work: frozenset[str]) -> None:
+        self._folder = store / LEDGER_FOLDER
+        self._run_id = run_id
+        self._read_bytes = {name: (self._folder / name).stat().st_size for name in self._names()}
+        self._at_work = at_work
+
+    def look(self, stage: str, num_units: int, at_work: frozenset[str]) -> NDArray[np.int64]:
+        """The units of a stage that were recorded since the last look, any of them more than once.
+
+        `at_work` are the runs that may add to their files, as known before. Raises RequestError where a file cannot be read.
+        """
+        record, revocation = msgspec.json.Decoder(Record), msgspec.json.Decoder(Revocation)
+        units = array("q")
+
+        # A run that has left since the last look may have added something before.
+        runs, self._at_work = at_work | self._at_work, at_work
+        for name in self._names():
+            if name in self._read_bytes and _run_of(name) not in runs:
+                continue
+            for line in self._new_lines(name):
+                entry = _parse(line, record, revocation)
+                if isinstance(entry, Record) and entry.stage == stage and 0 <= entry.unit < num_units:
+                    units.append(entry.unit)
+        return np.frombuffer(units, dtype=np.int64)
+
+    def _names(self) -> list[str]:
+        """The ledger files of other runs."""
+        try:
+            names = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _unreadable(self._folder, error) from None
+        return [name for name in names if name.endswith(LEDGER_SUFFIX) and _run_of(name) != self._run_id]
+
+    def _new_lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a file that have been completed since the last look."""
+        try:
+            with (self._folder / name).open("rb") as file:
+                file.seek(self._read_bytes.setdefault(name, 0))
+                for line in iter(partial(file.readline, MOST_LINE_BYTES), b""):
+                    if len(line) < MOST_LINE_BYTES and not line.endswith(b"\n"):
+                        break
+                    self._read_bytes[name] += len(line)
+                    yield line
+        except OSError as error:
+            raise _unreadable(self._folder / name, error) from None
+
+
+def _run_of(name: str) -> str:
+    """The run that a ledger file belongs to."""
+    return name.removesuffix(LEDGER_SUFFIX).rpartition("-")[0]
+
+
 def _unreadable(path: Path, error: OSError) -> RequestError:
     """A ledger that cannot be read must not pass for one that says that nothing is finished."""
     return RequestError(f"{path}: cannot be read ({error.strerror}); make it readable and try again")

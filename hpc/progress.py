@@ -70,14 +70,20 @@ class Meter:
         self._latest = Snapshot(run, "running", num_ranks, stages, stages[0].name if stages else "", 0.0, None, None)
         self._index = 0
         self._cost_total = self._cost_before = 0.0
-        self._done_before = 0
+        self._done_before = self._done_elsewhere = 0
+        self._cost_elsewhere = 0.0
         self._started_s = 0.0
 
     def begin(self, index: int, done: int, cost_done: float, cost_total: float, now_s: float) -> None:
         """Begin a stage of which `done` units with `cost_done` are durable already."""
         self._index, self._done_before, self._started_s = index, done, now_s
         self._cost_before, self._cost_total = cost_done, cost_total
+        self.credit(0, 0.0)
         self.measure("running", 0, 0.0, 0.0, now_s)
+
+    def credit(self, done: int, cost_done: float) -> None:
+        """Other runs have made so much durable since the begin of the stage."""
+        self._done_elsewhere, self._cost_elsewhere = done, cost_done
 
     def measure(
         self, state: State, num_done: int, cost_done: float, cost_in_flight: float, now_s: float, note: str = ""
@@ -85,10 +91,10 @@ class Meter:
         """The job now. Counts are those of the stage under way since its begin; durable units alone are in num_done."""
         stages = list(self._latest.stages)
         if stages:
-            stages[self._index] = replace(stages[self._index], done=self._done_before + num_done)
+            stages[self._index] = replace(stages[self._index], done=self._done_before + self._done_elsewhere + num_done)
         elapsed_s = now_s - self._started_s
         cost = cost_done + cost_in_flight
-        left = self._cost_total - self._cost_before - cost
+        left = self._cost_total - self._cost_before - self._cost_elsewhere - cost
         fraction = 1.0 - left / self._cost_total if self._cost_total > 0 else 1.0
         weights = sum(stage.total for stage in stages)
         whole = sum(stage.done for i, stage in enumerate(stages) if i != self._index)
@@ -100,7 +106,7 @@ class Meter:
             stage=stages[self._index].name if stages else "",
             percent=round(100.0 * (whole + own) / weights, 2) if weights else 100.0,
             rate=num_done / elapsed_s if num_done and elapsed_s > 0 else None,
-            eta_s=max(0.0, left) * elapsed_s / cost if cost > 0 else None,
+            eta_s=max(0.0, left) * elapsed_s / (cost + self._cost_elsewhere) if cost > 0 else None,
             note=note,
         )
         return self._latest

@@ -23,6 +23,7 @@ from hpc.claims import Claims
 from hpc.earlier import Earlier
 from hpc.groups import Groups
 from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, Value, abandon, agree, everywhere, leave, say
+from hpc.leases import TEMPO, Tempo, living_runs
 from hpc.logs import RankLog
 from hpc.messages import COORDINATOR, DEPUTY, End, Mailbox
 from hpc.options import RunOptions, deadline
@@ -30,6 +31,7 @@ from hpc.plan import GroupStage, Plan, Stage
 from hpc.progress import Display, Meter, StageProgress, State
 from hpc.rank import StageLoop
 from hpc.reading import is_store
+from hpc.sharing import SharedStage, Sharing
 from hpc.stops import Stops
 from hpc.views import choose_view
 from hpc.watchdog import PATIENCE, Patience, Watch
@@ -58,6 +60,7 @@ def run(
     backend: Backend | None = None,
     slice_s: float = SLICE_S,
     patience: Patience = PATIENCE,
+    tempo: Tempo = TEMPO,
 ) -> int:
     """Compute what is missing of a plan; called by all ranks, in the main thread.
 
@@ -65,17 +68,18 @@ def run(
     a kernel that hangs, 2 when a unit raised RequestError, could not be written, or takes longer than the deadline allows; the
     reason is one line on stderr. The caller then calls `launch.leave`. A RequestError before the first unit (another
     job's store, no device or compiler, too little memory) leaves at once with code 2, before anything is written, and so
-    does a signal, with 75. Where nothing is heard of a rank any more, the job ends here, with 75 as well.
+    does a signal, with 75. Where nothing is heard of a rank any more, the job ends here, with 75 as well. Other jobs may
+    compute the same store meanwhile: they share the units, and each ends with 0 when all are durable.
 
-    `stops` is the context of the caller who has entered it earlier. `backend` and `patience` are for tests: by default
-    the former is chosen from the options and the rank's place on its host.
+    `stops` is the context of the caller who has entered it earlier. `backend`, `patience` and `tempo` are for tests: by
+    default the first is chosen from the options and the rank's place on its host.
     """
     started_s, started_unix_s = time.monotonic(), time.time()
     with ExitStack() as stack:
         if stops is None:
             stops = stack.enter_context(Stops())
         private = comm.Dup()
-        job = _Job(private, plan, path, options, slice_s, stops, started_s, patience)
+        job = _Job(private, plan, path, options, slice_s, stops, started_s, patience, tempo)
         job.open(stack, backend, started_unix_s)
         end = job.run()
 
@@ -100,6 +104,7 @@ class _Job:
         stops: Stops,
         started_s: float,
         patience: Patience,
+        tempo: Tempo,
     ) -> None:
         self._comm = comm
         self._plan = plan
@@ -109,11 +114,14 @@ class _Job:
         self._stops = stops
         self._started_s = started_s
         self._patience = patience
+        self._tempo = tempo
         self._mailbox = Mailbox(comm)
         self._meter: Meter | None = None
         self._display: Display | None = None
         self._observed_s = 0.0
         self._groups: Groups | None = None
+        self._sharing: Sharing | None = None
+        self._shared: SharedStage | None = None
 
     def open(self, stack: ExitStack, backend: Backend | None, started_unix_s: float) -> None:
         """Find a device, make the store ready and begin its logs. RequestErrors and signals end the job here."""
@@ -148,6 +156,17 @@ class _Job:
             self._meter = Meter(self.run_id, comm.size, stages)
             self._display = Display(path, lambda: choose_view(self._options.progress))
             stack.callback(self._display.close)
+        self._sharing = everywhere(comm, lambda: self._share() if comm.rank == COORDINATOR else None)
+        if self._sharing is not None:
+            stack.callback(self._sharing.close)
+
+    def _share(self) -> Sharing:
+        """Begin to share the store with other jobs, and say that they are there."""
+        sharing = Sharing(self._path, self.run_id, self._tempo)
+        others = [run_id for run_id in living_runs(self._path) if run_id != self.run_id]
+        if others:
+            say(f"{self._path}: computed by {len(others)} other run(s) too ({', '.join(others)}); the work is shared")
+        return sharing
 
     def _prepare(self, function: Callable[[], Value]) -> Value:
         """As `everywhere`; where ranks were told to stop meanwhile, they all leave."""
@@ -174,10 +193,16 @@ class _Job:
         end = End(EXIT_DONE, "finished")
         settled = fresh = True
         for index, stage in enumerate(self._plan.stages):
+            if isinstance(stage, GroupStage):
+                end = self._wait_for_turn(stage)
+                if end.code != EXIT_DONE:
+                    break
             finished = self._finished_units(stage)
             costs = self._begin_measuring(index, stage, finished)
             if isinstance(stage, GroupStage):
                 end = self._run_groups(index, stage, finished)
+                if self._sharing is not None:
+                    self._sharing.let_go(stage.name)
                 if end.code != EXIT_DONE:
                     break
                 continue
@@ -185,6 +210,8 @@ class _Job:
                 continue
             claims = None if costs is None else self._make_claims(index, costs, finished, fresh=fresh)
             end, settled = self._run_stage(index, stage, finished, claims)
+            if self._sharing is not None:
+                self._sharing.end()
             fresh = False
             if end.code != EXIT_DONE:
                 break
@@ -246,9 +273,31 @@ class _Job:
         leads = self._comm.rank == COORDINATOR
         return self._groups.run(stage, runs, finished, write, observe if leads else None)
 
+    def _wait_for_turn(self, stage: GroupStage) -> End:
+        """Let one job at a time compute a stage of groups, which keep files of their own beside their units."""
+
+        def wait() -> End:
+            assert self._sharing is not None
+            while not self._sharing.hold(stage.name):
+                reason = self._stops.reason
+                if reason is None and self._deadline_s is not None and time.monotonic() >= self._deadline_s:
+                    reason = "deadline"
+                if reason is not None:
+                    return End(EXIT_STOPPED, reason)
+                time.sleep(self._tempo.look_s)
+            return End(EXIT_DONE, "finished")
+
+        return agree(self._comm, wait)
+
     def _finished_units(self, stage: Stage) -> NDArray[np.bool_]:
         """The bitmap that rank 0 reads from the ledgers, on all ranks."""
-        return agree(self._comm, lambda: store.finished_units(self._path, stage))
+
+        def read() -> NDArray[np.bool_]:
+            assert self._sharing is not None
+            self._sharing.follow()
+            return store.finished_units(self._path, stage)
+
+        return agree(self._comm, read)
 
     def _begin_measuring(self, index: int, stage: Stage, finished: NDArray[np.bool_]) -> NDArray[np.float64] | None:
         """Tell the meter what a stage begins with; return the costs of its units, on rank 0 alone."""
@@ -263,6 +312,8 @@ class _Job:
         self, index: int, costs: NDArray[np.float64], finished: NDArray[np.bool_], *, fresh: bool
     ) -> Claims:
         """The queue of a stage; `fresh` where this start has done nothing yet."""
+        assert self._sharing is not None
+        self._shared = self._sharing.begin(self._plan.stages[index].name, costs, finished)
         return Claims(
             costs,
             finished,
@@ -271,6 +322,7 @@ class _Job:
             deadline_s=self._deadline_s,
             window_s=self._deadline_s - self._started_s if fresh and self._deadline_s is not None else None,
             seconds_per_cost=self._seconds_per_cost[index],
+            source=self._shared,
         )
 
     def _make_watch(self, stage: str, claims: Claims | None) -> Watch:
@@ -299,9 +351,12 @@ class _Job:
         assert self._meter is not None
         assert self._display is not None
         self._observed_s = now_s
+        assert self._shared is not None
         state: State = "running" if claims.end is None or claims.end.code == EXIT_DONE else "stopping"
+        note = "waits for other runs" if claims.waits_for_others else ""
+        self._meter.credit(self._shared.num_elsewhere, self._shared.cost_elsewhere)
         self._display.publish(
-            self._meter.measure(state, claims.num_done, claims.cost_done, claims.cost_in_flight, now_s)
+            self._meter.measure(state, claims.num_done, claims.cost_done, claims.cost_in_flight, now_s, note)
         )
 
     def _record_start(self) -> None:
