@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,21 +112,23 @@ def compute_alone(stage: GroupStage, place: Path, write: Write, stops: Stops | N
     finished = store.finished_units(place, stage)
     backend = TorchDevice(torch.device("cpu"), 1)
     board = Board(HashStore(), stage.name, stops or Stops())
-    runs = pending_runs(stage, finished, place)
     group = Group(0, 1, backend.device, None)
-    return work(
-        stage, runs, group, board, lambda of: Member(of, backend, place, "test-0", finished.copy(), board, write)
-    )
+
+    def member(of: Group) -> Member:
+        return Member(of, backend, place, "test-0", finished.copy(), board, write)
+
+    return work(stage, pending_runs(stage, finished, place), group, board, member)
 
 
-def compute_store(job: model.Job, place: Path) -> Path:
+def compute_store(job: model.Job, place: Path, run_id: str = "test") -> Path:
     """A finished store of a job, computed and written in this process."""
     plan = model.plan(job)
-    store.prepare(place, plan, run_id="test")
-    writer = store.Writer(place, plan, "test", 0)
+    store.prepare(place, plan, run_id=run_id)
+    writer = store.Writer(place, plan, run_id, 0)
     for index, stage in enumerate(plan.stages):
         if isinstance(stage, GroupStage):
-            compute_alone(stage, place, lambda *unit, index=index: writer.write(index, *unit))
+            end = compute_alone(stage, place, functools.partial(writer.write, index))
+            assert end.code == 0, end.reason
             continue
         for unit in range(stage.num_units):
             writer.write(index, unit, run_unit(stage, unit, None, open_for_reading(place)), 1.0)

@@ -47,8 +47,8 @@ def make_job() -> Callable[..., model.Job]:
 def train(make_job: Callable[..., model.Job], tmp_path: Path) -> Callable[..., Path]:
     """Train a small job in this process: `train("name", **sections)` is its store."""
 
-    def run(name: str = "small", **sections: Any) -> Path:
-        return compute_store(make_job(**sections), tmp_path / f"{name}.zarr")
+    def run(name: str = "small", run_id: str = "first", **sections: Any) -> Path:
+        return compute_store(make_job(**sections), tmp_path / f"{name}.zarr", run_id)
 
     return run
 

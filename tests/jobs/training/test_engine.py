@@ -1,0 +1,232 @@
+"""Blocks, budgets, lost pieces and refusals of training jobs, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hpc.reading import open_for_reading
+from hpc.verify import verify
+from jobs import model
+from jobs.training import trainer
+from jobs.training.checkpoint import Checkpoints
+from kernels.errors import RequestError
+from networks.classes.task import ClassesTask
+
+Train = Callable[..., Path]
+
+
+def read(store: Path, name: str) -> np.ndarray[Any, Any]:
+    return open_for_reading(store).read(name)
+
+
+def test_what_a_store_holds(train: Train) -> None:
+    store = train(train={"steps": 10, "samples": None})
+    reader = open_for_reading(store)
+    assert (reader.num_units("train"), reader.num_units("results")) == (3, 1)
+    assert reader.array("loss").metadata.dimension_names == ("run", "step")
+    assert reader.array("loss").shards == (1, 4)
+    assert reader.array("evaluation_loss").shards == (1, 2)
+    assert read(store, "evaluation_step").tolist() == [[2, 4, 6, 8, 10]]
+    assert read(store, "evaluation_samples").tolist() == [[64, 128, 192, 256, 320]]
+    assert read(store, "weight")[0].tolist() == [32 * (step + 1) for step in range(10)]
+    assert reader.array("weight").attrs["units"] == "points"
+    assert np.isfinite(read(store, "loss")).all()
+    assert (np.diff(read(store, "seconds")[0]) > 0).all()
+    assert read(store, "confusion").shape == (1, 8, 8)
+    assert read(store, "confusion").sum(axis=2) == pytest.approx(np.ones((1, 8)))
+    assert reader.constant("chance") == pytest.approx(np.log(8))
+    assert reader.constant("parameters").tolist() == [16 * 24 + 24 + 24 * 8 + 8]
+    assert not verify(store)
+
+
+def test_it_learns(train: Train) -> None:
+    store = train(train={"steps": 60})
+    loss = read(store, "evaluation_loss")[0]
+    assert loss[-1] < 0.5 < loss[0]
+    assert read(store, "evaluation_accuracy")[0, -1] > 0.85
+    halves = read(store, "evaluation_accuracy_a") + read(store, "evaluation_accuracy_b")
+    assert halves == pytest.approx(2 * read(store, "evaluation_accuracy"))
+
+
+def test_the_loss_is_the_mean_over_all_samples_whatever_the_parts(train: Train, engine: Any) -> None:
+    whole, parts = train("whole"), train("parts", train={"accumulation": 8})
+    its = engine.numbers(parts)
+    for name, values in engine.numbers(whole).items():
+        np.testing.assert_allclose(its[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_a_lost_block_is_made_again_from_the_beginning(train: Train, engine: Any, tmp_path: Path) -> None:
+    train()
+    straight = tmp_path / "small.zarr"
+    store = train("lost")
+    (store / "loss" / "c" / "0" / "0").write_bytes(b"damaged")
+    assert {fault.unit for fault in verify(store)} == {0}
+    assert train("lost", run_id="second") == store
+    engine.assert_same(straight, store)
+    assert not verify(store)
+
+
+@pytest.mark.parametrize("harm", ["cut", "foreign", "large", "json"])
+def test_a_damaged_checkpoint_is_none(train: Train, harm: str, tmp_path: Path) -> None:
+    store = train()
+    place = store / "checkpoints" / "0" / "12"
+    checkpoints = Checkpoints(store, 0, 2, "test-0")
+    assert checkpoints.steps() == [12, 8]
+    state = checkpoints.state(12)
+    assert state is not None
+    assert (state.step, state.ended, state.random, state.ranks) == (12, True, False, 1)
+    if harm == "cut":
+        (place / "model.safetensors").write_bytes(b"")
+    elif harm == "foreign":
+        data = (place / "optimiser.safetensors").read_bytes()
+        (place / "optimiser.safetensors").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    elif harm == "large":
+        (place / "VALID").write_bytes(b"[" * (1 << 20))
+    else:
+        valid = json.loads((place / "VALID").read_text())
+        (place / "VALID").write_text(json.dumps({**valid, "../../zarr.json": [1, ""]}))
+    assert checkpoints.state(12) is None
+    assert checkpoints.state(8) is not None
+    assert checkpoints.state(5) is None
+    assert tmp_path.is_dir()
+
+
+def test_updates_that_would_spoil_the_weights_are_left_out(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = ClassesTask.loss
+    calls = []
+
+    def spoilt(self: ClassesTask, of: Any, batch: Any) -> torch.Tensor:
+        calls.append(1)
+        found = loss(self, of, batch)
+        # The first call is the one that warms up.
+        return found * torch.nan if len(calls) == 6 else found
+
+    monkeypatch.setattr(ClassesTask, "loss", spoilt)
+    store = train()
+    assert np.isinf(read(store, "gradient_norm")[0]).tolist() == [step == 4 for step in range(12)]
+    state = Checkpoints(store, 0, 2, "test-0").state(12)
+    assert state is not None
+    assert state.skipped == 1
+    assert np.isfinite(read(store, "evaluation_loss")).all()
+
+    monkeypatch.setattr(ClassesTask, "loss", lambda *given: loss(*given) * torch.inf)
+    with pytest.raises(AssertionError, match="train.rate: the gradient of 10 steps in a row"):
+        train("all")
+
+
+def test_a_budget_in_seconds_ends_at_an_evaluation(train: Train) -> None:
+    store = train(train={"steps": 1000, "checkpoint_every": 100, "evaluate_every": 4, "seconds": 1e-6})
+    steps = read(store, "evaluation_step")[0]
+    assert steps[0] == 4
+    assert (steps[1:] == -1).all()
+    loss = read(store, "loss")[0]
+    assert np.isfinite(loss[:4]).all()
+    assert np.isnan(loss[4:]).all()
+    assert Checkpoints(store, 0, 2, "test-0").steps() == [4]
+    assert np.isfinite(read(store, "confusion")).all()
+
+
+def test_runs_of_unlike_lengths(train: Train) -> None:
+    """Each has its own last step; the store has room for the longest."""
+    store = train(sweep={"train": {"steps": [12, 5]}}, train={"steps": 1})
+    loss = read(store, "loss")
+    assert np.isfinite(loss[0]).all()
+    assert np.isfinite(loss[1]).tolist() == [step < 5 for step in range(12)]
+    assert read(store, "evaluation_step")[1].tolist() == [2, 4, 5, -1, -1, -1]
+    assert open_for_reading(store).constant("steps").tolist() == [12, 5]
+
+
+def test_no_steps_at_all(train: Train) -> None:
+    """What an untrained model leaves."""
+    shown = {"figure": "matrix", "value": "confusion", "x": "", "y": []}
+    store = train(train={"steps": 0}, picture=shown)
+    assert open_for_reading(store).stages() == ("results",)
+    assert read(store, "confusion").shape == (1, 8, 8)
+
+
+def test_the_optimisers(train: Train) -> None:
+    losses = {
+        name: read(train(name, train={"optimiser": name, **more}), "loss")[0]
+        for name, more in (("adamw", {"weight_decay": 0.5}), ("adam", {}), ("sgd", {"momentum": 0.9, "rate": 0.05}))
+    }
+    assert len({values[0] for values in losses.values()}) == 1
+    assert len({values[-1] for values in losses.values()}) == 3
+    assert all(values[-1] < values[0] for values in losses.values())
+
+
+def test_clipping(train: Train) -> None:
+    """Plain descent at rate 1 moves by the clipped norm."""
+    short = {"steps": 1, "optimiser": "sgd", "rate": 1.0, "checkpoint_every": 1, "evaluate_every": 1}
+    made = {}
+    for name, clip in (("free", 0.0), ("clipped", 0.1)):
+        store = train(name, train={**short, "clip": clip})
+        made[name] = Checkpoints(store, 0, 2, "t-0").load(1).model
+        assert read(store, "gradient_norm")[0, 0] > 0.1
+    start = {name: tensor.clone() for name, tensor in trainer.model_tensors(first_model()).items()}
+    moved = {
+        name: torch.cat([(tensor - start[key]).flatten() for key, tensor in tensors.items()]).norm()
+        for name, tensors in made.items()
+    }
+    assert float(moved["clipped"]) == pytest.approx(0.1, rel=1e-4)
+    assert float(moved["free"]) > 0.2
+
+
+def first_model() -> torch.nn.Module:
+    from jobs.training.randomness import seed_torch
+
+    seed_torch(0, "model")
+    return ClassesTask(
+        num_classes=8, dimension=16, spread=1.0, num_training=1, num_evaluation=1, seed=0, hidden=(24,)
+    ).model()
+
+
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        ({"task": "clases"}, "task: 'clases' is not a task; nearest: classes"),
+        ({"train": {"batches": 3}}, "train.batches: unknown key; nearest: train.batch"),
+        ({"model": {"hiden": [3]}}, "model.hiden: unknown key; nearest: model.hidden"),
+        ({"data": {"count": 0}}, "data.count: expected int >= 1"),
+        ({"train": {"samples": 3}}, "train.steps and train.samples: give exactly one of them"),
+        ({"train": {"evaluate_every": 3}}, "train.checkpoint_every: 4 is not a multiple of train.evaluate_every 3"),
+        ({"train": {"momentum": 0.5}}, "train.momentum: is for sgd"),
+        ({"outputs": ["loss"]}, "outputs: a training job stores what it measures"),
+        ({"model": {"hidden": [], "dropout": 0.1}}, "model.dropout: there is no hidden layer"),
+        ({"sweep": {"model": {"width": [1, 2]}}}, "sweep: model.width: unknown key"),
+        ({"sweep": {"train.rate": 3}}, "sweep.train.rate: expected a list of values"),
+        ({"sweep": {"train.rate": ["fast"]}}, "sweep: train.rate: "),
+        ({"sweep": {"train.keep": [3, 4]}}, "sweep.train.keep: is the same for all runs"),
+        ({"sweep": {"picture.figure": ["curves"]}}, "sweep.picture.figure: only keys of data, model, train"),
+        ({"sweep": {"zip": True, "train.rate": [1.0], "train.seed": [1, 2]}}, "sweep.zip: the lists differ in length"),
+    ],
+)
+def test_refusals(make_job: Callable[..., model.Job], sections: dict[str, Any], line: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        make_job(**sections)
+    assert str(caught.value).startswith(line)
+
+
+def test_what_the_plan_refuses(make_job: Callable[..., model.Job]) -> None:
+    with pytest.raises(RequestError, match=r"picture\.y"):
+        model.plan(make_job(picture={"y": "lost"}))
+    stage: Any = model.plan(make_job(train={"ranks": 3})).stages[0]
+    with pytest.raises(RequestError, match=r"train\.ranks: 3 are asked for, this job has 2"):
+        stage.group_size(2)
+    with pytest.raises(RequestError, match=r"train\.batch: 32 samples are not shared out evenly among 3 ranks"):
+        stage.group_size(3)
+
+
+def test_a_job_travels_to_other_ranks(make_job: Callable[..., model.Job]) -> None:
+    import pickle
+
+    job = make_job(sweep={"train.rate": [0.1, 0.2]})
+    arrived = pickle.loads(pickle.dumps(job))
+    assert arrived == job
+    assert type(arrived) is type(job)
