@@ -24,15 +24,23 @@ class CausalMap(nn.Conv1d):
     def __init__(self, places: int, rows: int | None = None, kernel: int = 1) -> None:
         super().__init__(places, places if rows is None else rows, kernel)
 
+    def acting(self) -> Tensor:
+        """The weights that act, [row, place, kernel]: none from a place behind the row.
+
+        A product, so that their gradient lies in memory as they do, which DDP wants.
+        """
+        mask = torch.ones(self.weight.shape[:2], dtype=self.weight.dtype, device=self.weight.device).tril()
+        return self.weight * mask[:, :, None]
+
     def masked(self) -> Tensor:
-        """The weights that act, [kernel, row, place]: none from a place behind the row."""
-        return self.weight.permute(2, 0, 1).tril()
+        """The same as [kernel, row, place]."""
+        return self.acting().permute(2, 0, 1)
 
     def forward(self, x: Tensor, rows: int | None = None) -> Tensor:
         """From [sample, place, feature] to [sample, row, feature]: as many rows as places unless told, if it has them."""
         kernel, places = self.kernel_size[0], x.shape[1]
         rows = places if rows is None else rows
-        weight = self.masked()[:, :rows, :places].permute(1, 2, 0)
+        weight = self.acting()[:rows, :places]
         if kernel > 1:
             before = (kernel - 1) // 2
             x = functional.pad(x, (before, kernel - 1 - before))
