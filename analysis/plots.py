@@ -221,10 +221,15 @@ def _finish(axes: Axes, series: Series, plot: Plot, *, x_name: str, y_name: str)
 
 
 def _colours(plot: Plot, count: int) -> Floats:
-    """As many colours of the colour map, its palest end left out, or the first of a map of few: float64 (count, 3)."""
+    """As many colours of the colour map, its palest end left out, or the first of a map of few: float64 (count, 3).
+
+    Of a map of few that does not suffice, those of turbo instead: no two runs look alike.
+    """
     table = colour.table(plot.colormap)
+    if len(table) <= MOST_LEGENDS and count > len(table):
+        table = colour.table("turbo")
     if len(table) <= MOST_LEGENDS:
-        positions = np.arange(max(count, 1)) % len(table)
+        positions = np.arange(max(count, 1))
     else:
         positions = np.linspace(0, 0.85 * (len(table) - 1), max(count, 1)).astype(int)
     return np.asarray(table[positions] / 255.0)
