@@ -117,7 +117,7 @@ def test_updates_that_would_spoil_the_weights_are_left_out(train: Train, monkeyp
     assert np.isfinite(read(store, "evaluation_loss")).all()
 
     monkeypatch.setattr(ClassesTask, "loss", lambda *given: loss(*given) * torch.inf)
-    with pytest.raises(AssertionError, match="train.rate: the gradient of 10 steps in a row"):
+    with pytest.raises(AssertionError, match=r"train\.rate: the gradient of 10 steps in a row"):
         train("all")
 
 

@@ -22,7 +22,7 @@ def test_every_epoch_is_every_sample_once(order: str) -> None:
     assert (epochs[0] == epochs[1] == epochs[2]) is (order != "shuffled")
 
     # Any part, in any order of asking, is the same.
-    whole = sum(epochs, [])
+    whole = [sample for epoch in epochs for sample in epoch]
     assert DataOrder(order, 7, 3, GROUPS).samples(5, 16) == whole[5:16]  # type: ignore[arg-type]
     assert of.samples(2, 4) == whole[2:4]
 
@@ -39,7 +39,7 @@ def test_orders_by_class() -> None:
 def test_ranks_share_a_batch() -> None:
     batch = list(range(12))
     parts = [share(share(batch, rank, 3), part, 2) for rank in range(3) for part in range(2)]
-    assert sum(parts, []) == batch
+    assert [sample for part in parts for sample in part] == batch
 
 
 def test_the_rate() -> None:
