@@ -27,8 +27,10 @@ class CausalMap(nn.Conv1d):
     def acting(self) -> Tensor:
         """The weights that act, [row, place, kernel]: none from a place behind the row.
 
-        A product, so that their gradient lies in memory as they do, which DDP wants.
+        Their gradient lies in memory as they do, which DDP wants; so a kernel of several is masked by a product.
         """
+        if self.kernel_size[0] == 1:
+            return self.weight.squeeze(2).tril().unsqueeze(2)
         mask = torch.ones(self.weight.shape[:2], dtype=self.weight.dtype, device=self.weight.device).tril()
         return self.weight * mask[:, :, None]
 
