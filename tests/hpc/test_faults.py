@@ -54,7 +54,8 @@ def test_kill_9_of_a_rank(
     store = tmp_path / "toy.zarr"
     code, _ = run_faulty(moment, store)
     assert code not in (0, EXIT_REQUEST)
-    assert len(list(store.rglob("*.partial"))) == (moment == "shard")
+    # Whatever else was being written when all were killed.
+    assert moment != "shard" or list((store / "partial").rglob("*-1.partial"))
     (torn,) = [path.read_bytes() for path in (store / "ledger").glob("*-1.jsonl")] or [b""]
     assert (not torn or torn.endswith(b"\n")) == (moment != "record")
     unrecorded = [fault for fault in verify(store) if fault.kind == "unrecorded"]
