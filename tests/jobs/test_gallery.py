@@ -14,17 +14,31 @@ from jobs.reading import gallery_names, locate, merge, read
 
 from .conftest import compute_store
 
-Case = tuple[str, str, tuple[tuple[str, Any, float], ...]]
+LONG = {
+    "architectures-stories-small",
+    "expanded-mixer-stories-small",
+    "hybrid-stories-small",
+    "llama-heads-stories-small",
+    "mixer-positions-stories-small",
+    "mixer-scaling-small",
+    "multi-head-mixer-stories-small",
+    "parallel-mixer-stories-small",
+    "rotation-invariant-stories-small",
+}
+"""Jobs whose checks take more than about ten seconds: part of `make check`."""
 
 
-def cases() -> list[Case]:
+def cases() -> list[Any]:
     """Job, overrides (JSON) and the checks that share them."""
     found: dict[tuple[str, str], list[tuple[str, Any, float]]] = {}
     for name in gallery_names():
         for check in model.load(name).check:
             key = (name, json.dumps(check.overrides))
             found.setdefault(key, []).append((check.quantity, check.value, check.tolerance))
-    return [(name, overrides, tuple(checks)) for (name, overrides), checks in found.items()]
+    return [
+        pytest.param(name, overrides, tuple(checks), marks=[pytest.mark.check] if name in LONG else [])
+        for (name, overrides), checks in found.items()
+    ]
 
 
 @pytest.mark.parametrize(("name", "overrides", "checks"), cases())
