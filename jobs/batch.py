@@ -13,20 +13,24 @@ import numpy as np
 
 from hpc import ledger, memory
 from hpc.ledger import Tally
-from hpc.plan import Plan, Stage
+from hpc.plan import GroupStage, Plan, Stage
 from hpc.reading import is_store, open_for_reading
 from jobs import estimate, model
 from jobs.model import Job
+from jobs.training.sections import Training
 from kernels.backends.cuda import CudaBackend
 from kernels.backends.host import HostBackend
 from kernels.errors import RequestError
+from slurm.profile import Profile
 from slurm.request import Work
 
 MOST_RECORDS = 10_000
 
 
-def work(job: Job, store: Path, threads: int, on_gpus: bool, *, with_time: bool = True) -> Work:
-    """What is left of a job on ranks of so many threads, or of one GPU each.
+def work(
+    job: Job, store: Path, threads: int, on_gpus: bool, *, with_time: bool = True, most_ranks: int = 1 << 20
+) -> Work:
+    """What is left of a job on at most `most_ranks` ranks of so many threads, or of one GPU each.
 
     Unit times come from the ledger of the job's store; before there are any, from half a second on this machine,
     which says nothing about a GPU. Without `with_time` they are not looked for.
@@ -36,6 +40,11 @@ def work(job: Job, store: Path, threads: int, on_gpus: bool, *, with_time: bool 
     concurrent_units = (CudaBackend if on_gpus else HostBackend).concurrent_units
     tallies = _tallies(store, plan)
     left = [int(np.count_nonzero(~tallies[stage.name].finished)) for stage in plan.stages]
+    together = [stage for stage in plan.stages if isinstance(stage, GroupStage)]
+    if together:
+        # How much faster several ranks train a run is not known before.
+        with_time = False
+        left = [stage.num_runs for stage in together]
     rank_seconds = 0.0 if with_time else math.inf
     if with_time:
         for stage, units in zip(plan.stages, left, strict=True):
@@ -49,7 +58,13 @@ def work(job: Job, store: Path, threads: int, on_gpus: bool, *, with_time: bool 
         rank_bytes=estimate.size(plan, concurrent_units).rank_bytes,
         unit_bytes=memory.needed_bytes(plan, concurrent_units),
         grace_s=job.run.grace_s,
+        group=max((stage.group_size(most_ranks) for stage in together), default=1),
     )
+
+
+def nodes_for(job: Job, profile: Profile) -> int:
+    """How many nodes a job is given at most that says nothing of them: one where all ranks train one run together."""
+    return 1 if isinstance(job, Training) and job.train.ranks is None else profile.max_nodes
 
 
 def _tallies(store: Path, plan: Plan) -> dict[str, Tally]:

@@ -37,7 +37,7 @@ class Work:
     """What is left of a plan, for ranks as the profile has them.
 
     `rank_seconds` is the time that one rank alone would take, None where nothing is known of it. `rank_bytes` is a
-    rank's memory, `unit_bytes` that of its units in flight.
+    rank's memory, `unit_bytes` that of its units in flight. `group` ranks work on a unit together.
     """
 
     num_units: int
@@ -45,6 +45,7 @@ class Work:
     rank_bytes: int
     unit_bytes: int
     grace_s: float
+    group: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,19 @@ def ask(work: Work, profile: Profile, *, nodes: int | None = None, time: str | N
     longest_s = seconds("profile: max_time", profile.max_time)
     goal_s = seconds("profile: goal_time", profile.goal_time)
 
-    # Take no more ranks than there are units, and only so many that they end in time.
+    # Take no more ranks than there are units, and only so many that they end in time; whole groups of them.
+    most = max(work.num_units, 1) * work.group
     ranks = profile.ranks_per_node
     if nodes is not None:
         ranks = nodes * profile.ranks_per_node
     elif work.rank_seconds is not None:
         wanted = math.ceil(min(work.rank_seconds / goal_s, profile.max_nodes * profile.ranks_per_node))
-        ranks = min(max(wanted, 1), max(work.num_units, 1))
+        ranks = min(max(wanted, 1), most)
     else:
-        ranks = min(ranks, max(work.num_units, 1))
+        ranks = min(ranks, most)
+    if nodes is not None and ranks < work.group:
+        raise RequestError(f"--nodes: {nodes} have {ranks} ranks, a run takes {work.group}; see train.ranks")
+    ranks = max(work.group, ranks - ranks % work.group)
 
     time_s = longest_s
     if time is not None:

@@ -57,7 +57,7 @@ def render(batch: Batch) -> str:
             '[[ "$end" != 2*T* ]] || export SLURM_JOB_END_TIME="$(date --date="$end" +%s)"',
         ],
         [
-            f"finished() {{ cat {shlex.quote(batch.store)}/ledger/*.jsonl 2> /dev/null | wc -l; }}",
+            f"finished() {{ (cd {shlex.quote(batch.store)} && cat ledger/*.jsonl | wc -l; ls checkpoints/*) 2> /dev/null; }}",
             'before="$(finished)"',
         ],
         [
@@ -76,7 +76,7 @@ def render(batch: Batch) -> str:
             'state="$(squeue --noheader --jobs="$job" --format=%T)"',
             'if [ "$state" != RUNNING ]; then',
             '    echo "horseshoe: stopped, SLURM says $state; not queued again" >&2',
-            'elif [ "$(finished)" -le "$before" ]; then',
+            'elif [ "$(finished)" = "$before" ]; then',
             '    echo "horseshoe: stopped before a unit was finished; not queued again" >&2',
             f'elif [ "${{SLURM_RESTART_COUNT:-0}}" -ge {profile.restarts} ]; then',
             f'    echo "horseshoe: stopped after {profile.restarts} restarts; not queued again" >&2',

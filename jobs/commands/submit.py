@@ -57,7 +57,10 @@ def main(
     following = None if then is None else _following(then)
     store = Path(f"{loaded.name}.zarr")
     known = nodes is not None and time is not None
-    work = batch.work(loaded, store, chosen.cpus_per_rank, chosen.gpus_per_node > 0, with_time=not known)
+    most_ranks = (batch.nodes_for(loaded, chosen) if nodes is None else max(nodes, 1)) * chosen.ranks_per_node
+    work = batch.work(
+        loaded, store, chosen.cpus_per_rank, chosen.gpus_per_node > 0, with_time=not known, most_ranks=most_ranks
+    )
     command = [*_horseshoe(), "run", str(Path(job).resolve()) if job.endswith(".toml") else job]
     for assignment in overrides:
         command += ["--set", assignment]

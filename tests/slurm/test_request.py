@@ -112,3 +112,14 @@ def test_missing_profiles(home: Path) -> None:
         profile.load("huge")
     with pytest.raises(RequestError, match="cannot be read"):
         profile.load(str(home / "huge.toml"))
+
+
+def test_groups_of_ranks() -> None:
+    """Ranks come in whole groups; a run that takes more than the nodes have is refused."""
+    assert ask(work(num_units=3, group=2, rank_seconds=None), PROFILE).ranks == PROFILE.ranks_per_node
+    assert ask(work(num_units=1, group=3, rank_seconds=None), PROFILE).ranks == 3
+    assert ask(work(num_units=2, group=3, rank_seconds=None), PROFILE, nodes=1).ranks == 3
+    large = ask(work(num_units=1, group=8, rank_seconds=None), PROFILE)
+    assert (large.ranks, large.nodes) == (8, -(-8 // PROFILE.ranks_per_node))
+    with pytest.raises(RequestError, match=r"--nodes: 1 have .* ranks, a run takes 99; see train\.ranks"):
+        ask(work(num_units=1, group=99), PROFILE, nodes=1)

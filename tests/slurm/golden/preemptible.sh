@@ -21,7 +21,7 @@ job="${job:-$SLURM_JOB_ID}"
 end="$(SLURM_TIME_FORMAT=standard squeue --noheader --jobs="$job" --format=%e)"
 [[ "$end" != 2*T* ]] || export SLURM_JOB_END_TIME="$(date --date="$end" +%s)"
 
-finished() { cat three-body.zarr/ledger/*.jsonl 2> /dev/null | wc -l; }
+finished() { (cd three-body.zarr && cat ledger/*.jsonl | wc -l; ls checkpoints/*) 2> /dev/null; }
 before="$(finished)"
 
 # The warning reaches this shell; srun and mpiexec pass it on to every rank.
@@ -38,7 +38,7 @@ code=$?
 state="$(squeue --noheader --jobs="$job" --format=%T)"
 if [ "$state" != RUNNING ]; then
     echo "horseshoe: stopped, SLURM says $state; not queued again" >&2
-elif [ "$(finished)" -le "$before" ]; then
+elif [ "$(finished)" = "$before" ]; then
     echo "horseshoe: stopped before a unit was finished; not queued again" >&2
 elif [ "${SLURM_RESTART_COUNT:-0}" -ge 200 ]; then
     echo "horseshoe: stopped after 200 restarts; not queued again" >&2
