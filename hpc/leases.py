@@ -1,7 +1,8 @@
 """Leases: which of the jobs that compute one store at once has taken which block of units.
 
-Owns the files in STORE/leases: one a block, made with O_EXCL, that names its holder, and one a run, whose time of change
-says that the run lives. Never decides what to lease, never looks at units; a lease saves work, nothing is wrong without it.
+Owns the files in STORE/leases: one a block, made with O_EXCL, that names its holder; one a run, whose time of change says
+that the run lives. Who takes over from the dead makes a further one for the block, with the next number: the highest
+counts. Never decides what to lease, never looks at units; a lease saves work, nothing is wrong without it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,7 @@ from hpc import runs
 
 LEASES_FOLDER = "leases"
 BEAT_SUFFIX = ".beat"
-LEASE = re.compile(r"(?P<stage>.+)\.(?P<block>\d+)\.lease")
-GONE_SUFFIX = ".gone"
+LEASE = re.compile(r"(?P<stage>.+)\.(?P<block>\d{1,9})\.(?P<number>\d{1,9})\.lease", re.ASCII)
 MOST_LEASE_BYTES = 4096
 
 # Who writes into a store may put a pipe or a link into it: neither is waited for or followed.
@@ -73,10 +73,10 @@ class Pulses:
 
 @dataclass(frozen=True)
 class Listing:
-    """What is in the folder: runs that have a beat, and blocks of one stage that are leased."""
+    """What is in the folder: runs that have a beat, and the blocks of one stage that are leased, with their numbers."""
 
     runs: frozenset[str]
-    blocks: frozenset[int]
+    blocks: Mapping[int, int]
 
 
 class LeaseFolder:
@@ -91,6 +91,7 @@ class LeaseFolder:
         self._clock = clock
         self._pulses = Pulses(tempo)
         self._server_ns = 0
+        self._held: dict[tuple[str, int], int] = {}
 
     def beat(self) -> None:
         """Show that this run lives, and learn what the server's clock shows.
@@ -112,51 +113,46 @@ class LeaseFolder:
         except FileNotFoundError:
             names = []
         found = [match for match in map(LEASE.fullmatch, names) if match is not None and match["stage"] == stage]
-        living = frozenset(name.removesuffix(BEAT_SUFFIX) for name in names if name.endswith(BEAT_SUFFIX))
-        return Listing(living, frozenset(int(match["block"]) for match in found))
+        blocks: dict[int, int] = {}
+        for match in found:
+            block = int(match["block"])
+            blocks[block] = max(int(match["number"]), blocks.get(block, 0))
+        living = (name.removesuffix(BEAT_SUFFIX) for name in names if name.endswith(BEAT_SUFFIX))
+        return Listing(frozenset(living), blocks)
 
     def acquire(self, stage: str, block: int) -> bool:
         """Take a block that nobody has; False where somebody was faster."""
-        path = self._lease_path(stage, block)
-        try:
-            descriptor = self._open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except FileExistsError:
+        return self._make(stage, block, 0)
+
+    def take_over(self, stage: str, block: int, number: int) -> bool:
+        """Take a block whose latest lease has this number from a holder that is dead.
+
+        False where it lives, or somebody else was faster.
+        """
+        path = self._lease_path(stage, block, number)
+        holder = _holder(path)
+        if holder is None or not (holder == self._run_id or self._is_dead(holder, path)):
             return False
-        try:
-            os.write(descriptor, json.dumps({"run": self._run_id, "host": socket.gethostname()}).encode())
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(descriptor)
+        if not self._make(stage, block, number + 1):
+            return False
+
+        # The dead may have given it back before it died, and others may have had the block since.
+        if _holder(path) != holder:
+            self._lease_path(stage, block, self._held.pop((stage, block))).unlink(missing_ok=True)
+            return False
         return True
 
-    def take_over(self, stage: str, block: int) -> bool:
-        """Take a block from a holder that is dead; False where it lives, or somebody else was faster."""
-        path = self._lease_path(stage, block)
-        holder = _holder(path)
-        if holder is None:
-            return self.acquire(stage, block)
-        if holder != self._run_id and not self._is_dead(holder, path):
-            return False
-
-        # Whoever moves the file away has it: but it may be that of a run which was faster, and lives.
-        gone = path.with_name(f"{path.name}.{self._run_id}{GONE_SUFFIX}")
-        try:
-            path.rename(gone)
-        except FileNotFoundError:
-            return False
-        if _holder(gone) != holder:
-            gone.rename(path)
-            return False
-        gone.unlink(missing_ok=True)
-        return self.acquire(stage, block)
-
     def release(self, stage: str, block: int) -> None:
-        """Give a block back, unless it was taken away."""
-        path = self._lease_path(stage, block)
-        if _holder(path) == self._run_id:
-            path.unlink(missing_ok=True)
+        """Give a block back, unless it was taken away; nothing where it is not held."""
+        number = self._held.pop((stage, block), None)
+        if number is None or _holder(self._lease_path(stage, block, number)) != self._run_id:
+            return
+        if _mark(self._lease_path(stage, block, number + 1)) is not None:
+            return
+
+        # The latest goes last, lest a dead holder come to light again.
+        for former in range(number + 1):
+            self._lease_path(stage, block, former).unlink(missing_ok=True)
 
     def leave(self) -> None:
         """Remove the beat of this run; the last one to leave removes the folder with what the dead have left."""
@@ -169,6 +165,23 @@ class LeaseFolder:
                     path.unlink(missing_ok=True)
                 with suppress(OSError):
                     self._folder.rmdir()
+
+    def _make(self, stage: str, block: int, number: int) -> bool:
+        """Make a lease that is not there yet."""
+        path = self._lease_path(stage, block, number)
+        try:
+            descriptor = self._open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return False
+        try:
+            os.write(descriptor, json.dumps({"run": self._run_id, "host": socket.gethostname()}).encode())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+        self._held[stage, block] = number
+        return True
 
     def _is_dead(self, run_id: str, lease: Path) -> bool:
         """Whether a run is known to be dead, or has been silent for too long; without a beat, whether the lease has."""
@@ -191,8 +204,8 @@ class LeaseFolder:
     def _beat_path(self, run_id: str) -> Path:
         return self._folder / f"{run_id}{BEAT_SUFFIX}"
 
-    def _lease_path(self, stage: str, block: int) -> Path:
-        return self._folder / f"{stage}.{block}.lease"
+    def _lease_path(self, stage: str, block: int, number: int) -> Path:
+        return self._folder / f"{stage}.{block}.{number}.lease"
 
 
 def living_runs(store: Path, *, expire_s: float = TEMPO.expire_s) -> list[str]:

@@ -165,7 +165,8 @@ class _Job:
         sharing = Sharing(self._path, self.run_id, self._tempo)
         others = [run_id for run_id in living_runs(self._path) if run_id != self.run_id]
         if others:
-            say(f"{self._path}: computed by {len(others)} other run(s) too ({', '.join(others)}); the work is shared")
+            number = "another run" if len(others) == 1 else f"{len(others)} other runs"
+            say(f"{self._path}: computed by {number} too ({', '.join(others)}); the work is shared")
         return sharing
 
     def _prepare(self, function: Callable[[], Value]) -> Value:

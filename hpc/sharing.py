@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -159,7 +160,7 @@ class SharedStage:
         for block in self._held:
             self._folder.release(self._name, block)
 
-    def _lease(self, num_wanted: int, cost_wanted: float, taken: frozenset[int], num_runs: int) -> list[int]:
+    def _lease(self, num_wanted: int, cost_wanted: float, taken: Mapping[int, int], num_runs: int) -> list[int]:
         """Blocks that are this job's now: those that nobody has, then those of the dead."""
         leased: list[int] = []
         num_units, cost = 0, 0.0
@@ -171,8 +172,11 @@ class SharedStage:
         for block in (*free, *stale):
             if num_units >= num_wanted and (cost >= cost_wanted or len(leased) >= ahead):
                 break
-            take = self._folder.take_over if block in taken else self._folder.acquire
-            if take(self._name, block):
+            if block in taken:
+                won = self._folder.take_over(self._name, block, taken[block])
+            else:
+                won = self._folder.acquire(self._name, block)
+            if won:
                 units = self._blocks.units(block)
                 units = units[~self._finished[units]]
                 num_units += units.size
@@ -223,7 +227,8 @@ class Sharing:
     def hold(self, name: str) -> bool:
         """Have a whole stage for this job alone; False while another has it. Raises OSError."""
         with self._busy:
-            return self._folder.take_over(name, 0)
+            number = self._folder.list(name).blocks.get(0)
+            return self._folder.acquire(name, 0) if number is None else self._folder.take_over(name, 0, number)
 
     def let_go(self, name: str) -> None:
         """Give a whole stage back."""

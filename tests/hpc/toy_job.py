@@ -8,6 +8,7 @@ The back end is the plan's own: units take real time (they sleep), so that they 
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 import threading
 import time
@@ -178,14 +179,19 @@ def main() -> None:
     parser.add_argument("--deadline")
     parser.add_argument("--progress", default="none")
     parser.add_argument("--concurrent", type=int, default=1)
+    parser.add_argument("--host", help="the name of this machine")
+    parser.add_argument("--tempo", type=float, nargs=3, metavar=("RENEW_S", "EXPIRE_S", "LOOK_S"))
     given = parser.parse_args()
 
-    from hpc import launch, schedule
+    from hpc import launch, leases, schedule
 
+    if given.host is not None:
+        socket.gethostname = lambda: given.host
     comm = launch.start()
     plan = make_plan(given.units, given.seconds, given.fault, given.culprit, given.pause)
     options = RunOptions(grace_s=given.grace, deadline=given.deadline, progress=given.progress)
-    code = schedule.run(comm, plan, given.store, options, backend=ToyBackend(given.concurrent))
+    tempo = leases.Tempo(*given.tempo) if given.tempo else leases.TEMPO
+    code = schedule.run(comm, plan, given.store, options, backend=ToyBackend(given.concurrent), tempo=tempo)
     if comm.rank == 0:
         launch.announce(given.store)
     launch.leave(comm, code)
