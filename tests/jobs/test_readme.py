@@ -21,6 +21,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)")
 SMALL = {
     "divergence": ["view.resolution=[8, 8]", "integrator.steps=100"],
     "boundary": ["view.resolution=[8, 8]", "stop.max_iterations=9"],
+    "training": ["train.steps=4", "train.evaluate_every=2", "train.checkpoint_every=4"],
 }
 
 
