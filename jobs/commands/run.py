@@ -33,10 +33,11 @@ def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> NoRe
 
 def _run(job: str, out: Path | None, overrides: Sequence[str], stops: Stops) -> NoReturn:
     """Load the job on rank 0, compute it on all ranks and leave."""
-    from hpc import launch, schedule, store
+    from hpc import launch, schedule, store, torchrun
     from hpc.refusals import resolved
     from jobs import model
 
+    torchrun.hand_over()
     comm = launch.start()
 
     def prepare() -> tuple[Job, Path, str | None]:
