@@ -21,7 +21,7 @@ from analysis.scales import Scale
 from analysis.totals import dimensions
 from hpc import shards
 from hpc.reading import Reader
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 from kernels.expression import Formula, parse
 
 MAP = ("frame", "y", "x")
@@ -132,7 +132,7 @@ class Field:
 
     def title(self, t: int) -> str:
         """What picture frame `t` shows: the job's title and, of several frames, which one and the numbers that change."""
-        parts = [str(self.reader.attributes["job"].get("title", ""))]
+        parts = [one_line(self.reader.attributes["job"].get("title", ""))]
         if self.num_frames > 1:
             moving = [name for name, values in self._parameters.items() if len(np.unique(values)) > 1]
             scalars = self._scalars(t)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis import clusters, scales
 from analysis.field import Field
 from analysis.scales import Scale
+from kernels.errors import one_line
 
 SMALLEST_PX, LARGEST_PX = 400, 4096
 """A map whose longer side is smaller is enlarged, its pixels repeated; a larger one is thinned out."""
@@ -55,8 +56,8 @@ def figure(field: Field, t: int, scale: Scale, client: Any = None) -> NDArray[np
     extent = (left_edge, right_edge, bottom_edge, top_edge)
     axes.imshow(pixels, extent=extent, interpolation="none", aspect="auto", origin="upper")
     names = field.reader.attributes["job"].get("view", {}).get("axes", ("x", "y"))
-    axes.set_xlabel(names[0], fontsize=size, parse_math=False)
-    axes.set_ylabel(names[1], fontsize=size, parse_math=False)
+    axes.set_xlabel(one_line(names[0]), fontsize=size, parse_math=False)
+    axes.set_ylabel(one_line(names[1]), fontsize=size, parse_math=False)
     title = field.title(t)
     fitting = columns / (LETTER_EM * em * max(1, len(title)))
     axes.set_title(title, fontsize=size * min(1.0, fitting), color=ink, parse_math=False)
@@ -65,7 +66,7 @@ def figure(field: Field, t: int, scale: Scale, client: Any = None) -> NDArray[np
     gap, thickness = (em * part for part in BAR_EM)
     bar = canvas.add_axes(((left + columns + gap) / width, bottom / height, thickness / width, rows / height))
     _draw_bar(bar, scale)
-    bar.set_ylabel(field.formula.text, fontsize=size)
+    bar.set_ylabel(field.formula.text, fontsize=size, parse_math=False)
     for part in (axes, bar):
         part.tick_params(labelsize=0.9 * size, which="both", colors=ink)
         part.xaxis.label.set_color(ink)

@@ -19,6 +19,7 @@ from analysis.field import Field
 from analysis.files import replacing
 from analysis.picture import describe, resolve
 from hpc.reading import open_for_reading
+from kernels.errors import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def image(
         return plots.draw(reader, plot.resolve(reader.attributes, picture), out, frame=frame)
     settings = resolve(reader.attributes, picture)
     field = Field(reader, settings)
-    text = {"Title": str(reader.attributes["job"].get("title", "")), "frame": str(field.checked(frame))}
+    text = {"Title": one_line(reader.attributes["job"].get("title", "")), "frame": str(field.checked(frame))}
     text |= describe(reader.attributes, settings)
 
     with replacing(out) as temporary:

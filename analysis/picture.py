@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from analysis import colour
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 
 
 class Shade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,7 +103,7 @@ def describe(attributes: Mapping[str, Any], picture: msgspec.Struct) -> dict[str
     return {
         "Software": f"Horseshoe {version('horseshoe')}",
         "job": json.dumps(attributes["job"], sort_keys=True),
-        "job_hash": str(attributes["job_hash"]),
+        "job_hash": one_line(attributes["job_hash"]),
         "picture": json.dumps(msgspec.to_builtins(picture), sort_keys=True),
     }
 

@@ -18,7 +18,7 @@ from analysis.picture import describe
 from analysis.plot import Plot
 from analysis.series import Series
 from hpc.reading import Reader
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def draw(reader: Reader, plot: Plot, out: Path, *, frame: int = 0) -> Path:
         raise RequestError(f"--frame {frame}: there are runs 0 to {series.num_runs - 1}")
     with replacing(out) as temporary:
         pixels = _pixels(series, plot, frame)
-        text = {"Title": str(reader.attributes["job"].get("title", "")), "frame": str(frame)}
+        text = {"Title": one_line(reader.attributes["job"].get("title", "")), "frame": str(frame)}
         text |= describe(reader.attributes, plot)
         png.write(temporary, pixels.shape[1], pixels.shape[0], [pixels], text)
     return out
@@ -64,7 +64,7 @@ def _pixels(series: Series, plot: Plot, run: int) -> NDArray[np.uint8]:
         figure = Figure(figsize=size, dpi=DPI, facecolor=plot.background, layout="constrained")
         canvas: Any = FigureCanvasAgg(figure)
         _DRAW[plot.figure](figure, series, plot, run)
-        title = str(series.reader.attributes["job"].get("title", ""))
+        title = one_line(series.reader.attributes["job"].get("title", ""))
         figure.suptitle(_plain(title), fontsize=min(12.0, 1.5 * columns / max(20, len(title))))
         for key, name in zip(("x", "y", "z"), plot.labels, strict=False):
             figure.axes[0].set(**{f"{key}label": _plain(name)})

@@ -21,7 +21,7 @@ from analysis.images import log_unfinished
 from analysis.picture import Picture, describe, resolve
 from analysis.plot import is_plot
 from hpc.reading import open_for_reading
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 
 LARGEST_PX = 16384
 """H.264 takes no more on a side."""
@@ -61,7 +61,7 @@ def video(store: Path, out: Path, *, picture: Mapping[str, Any] | None = None, c
 
     frames = list(range(field.num_frames))
     comment = json.dumps(describe(reader.attributes, settings), sort_keys=True)
-    metadata = {"title": str(reader.attributes["job"].get("title", "")), "comment": comment}
+    metadata = {"title": one_line(reader.attributes["job"].get("title", "")), "comment": comment}
     with replacing(out) as temporary:
         log_unfinished(field, frames)
         _encode(temporary, out.suffix, _drawn(field, client), settings, metadata)

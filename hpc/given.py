@@ -37,8 +37,9 @@ def read_json(path: Path) -> Any:
     Raises OSError where it cannot be read or is no regular file, ValueError where it is too large, too deep or no JSON.
     """
     with open_regular(path) as file:
-        data = file.read(MOST_JSON_BYTES + 1)
-    if len(data) > MOST_JSON_BYTES:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(min(size, MOST_JSON_BYTES))
+    if size > MOST_JSON_BYTES:
         raise ValueError(f"larger than {MOST_JSON_BYTES} bytes")
     try:
         return json.loads(data)

@@ -184,7 +184,7 @@ def open_for_reading(path: Path | str) -> Reader:
     try:
         return Reader(path, zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3))
     except OSError as error:
-        raise RequestError(f"{error.filename or path}: cannot be read ({error.strerror})") from None
+        raise RequestError(f"{error.filename or path}: cannot be read ({error.strerror or one_line(error)})") from None
     except (TypeError, KeyError):
         raise RequestError(f"{path / METADATA_NAME}: damaged; restore the file from a copy") from None
 

@@ -78,7 +78,9 @@ def finished_units(path: Path | str, stage: Stage | str) -> NDArray[np.bool_]:
 
 def revoke(path: Path | str, revocations: list[Revocation], name: str) -> None:
     """Append revocations to a ledger file of their own, STORE/ledger/`name`.jsonl, durably."""
-    file = LedgerFile(resolved(path) / LEDGER_FOLDER / (name + LEDGER_SUFFIX))
+    place = resolved(path)
+    check_place(place)
+    file = LedgerFile(place / LEDGER_FOLDER / (name + LEDGER_SUFFIX))
     try:
         for revocation in revocations:
             file.append(revocation)

@@ -18,8 +18,11 @@ GALLERY = Path(__file__).parent / "gallery"
 MAX_JOB_BYTES = 1 << 20
 MAX_DEPTH = 16
 KEY_PART = re.compile(r"[A-Za-z0-9_-]+")
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Characters that no text of a job has; a new line and a tab are not among them."""
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that no text of a job has: those that command a terminal, or turn the direction of what follows.
+
+A new line and a tab are not among them.
+"""
 
 Tree = dict[str, Any]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.commands.options import Store
+from kernels.errors import one_line
 
 EXIT_SOUND = 0
 EXIT_RUN_AGAIN = 75
@@ -17,7 +18,7 @@ def main(store: Store, /) -> int:
 
     faults = verify(store)
     for fault in faults:
-        print(fault)
+        print(one_line(fault))
     bad = [fault for fault in faults if fault.kind != "unrecorded"]
     if bad:
         print(f"{len(bad)} bad file{'s' * (len(bad) > 1)}: `horseshoe run` with the same job mends what is bad")
