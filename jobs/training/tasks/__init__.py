@@ -23,6 +23,7 @@ TASKS = {
     "field": "jobs.training.tasks.field",
     "interpolation": "jobs.training.tasks.interpolation",
     "language": "jobs.training.tasks.language",
+    "regression": "jobs.training.tasks.regression",
     "nodes": "jobs.training.tasks.nodes",
 }
 """Module of every task; imported when a job of that task is loaded."""
