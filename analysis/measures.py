@@ -81,7 +81,9 @@ def quantity(store: Path, name: str, *, client: Any = None) -> float | int | str
             raise RequestError(f"quantity {name!r}: {array} has no frame {frame}, only 0 to {len(frames) - 1}")
         frames = range(frame, frame + 1)
     finished = reader.finished(array)
-    fraction = float((finished[frames.start : frames.stop] if is_by_frame(reader, array) else finished).mean())
+    fraction = 1.0
+    if array not in reader.constants():
+        fraction = float((finished[frames.start : frames.stop] if is_by_frame(reader, array) else finished).mean())
     if fraction < 1:
         raise RequestError(f"quantity {name!r}: {100 * fraction:.1f} % is computed; run the job to its end first")
 

@@ -57,6 +57,11 @@ def totals(reader: Reader, name: str, finished: NDArray[np.bool_], frames: range
     shard = array.shards or array.chunks
     has_frames = is_by_frame(reader, name)
 
+    # Constants are small, and a shard of them may hold several frames
+    if name in reader.constants():
+        values = reader.constant(name)
+        return _of_block(values[frames.start : frames.stop] if has_frames else values, None)
+
     # One task a shard
     parts = []
     for position in np.argwhere(finished):
@@ -116,7 +121,10 @@ def sha256(reader: Reader, name: str, frames: range) -> str:
 
 
 def _of_shard(array: Any, selection: tuple[slice, ...], never: Any) -> Totals:
-    block = shards.read(array, selection)
+    return _of_block(shards.read(array, selection), never)
+
+
+def _of_block(block: NDArray[Any], never: Any) -> Totals:
     numbers = block[~np.isnan(block)]
     ended = None if never is None else int(np.count_nonzero(block != never))
     if not numbers.size:

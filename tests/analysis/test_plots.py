@@ -203,5 +203,6 @@ def test_table_of_runs(store: Path, tmp_path: Path) -> None:
 def test_the_last_number_of_a_run(store: Path) -> None:
     assert quantity(store, "loss[0].last") == LOSS[0, -1]
     assert quantity(store, "loss[0].max") == 1.0
+    assert quantity(store, "chance[1].last") == quantity(store, "chance[1].sum") == 0.5
     with pytest.raises(RequestError, match="run the job to its end"):
         quantity(store, "loss[1].last")
