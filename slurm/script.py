@@ -24,8 +24,8 @@ AFTER_BYTES = 8 << 30
 class Batch:
     """One batch job that computes a store. `command` is started as every rank, from the folder of submission.
 
-    With `array`, so many jobs take turns on the store. `mpiexec` is the program that the profile's launcher of that
-    name means.
+    With `array`, so many jobs share the work on the store. `mpiexec` is the program that the profile's launcher of
+    that name means.
     """
 
     name: str
@@ -124,7 +124,7 @@ def _directives(batch: Batch) -> list[str]:
     if batch.array is not None:
         if batch.array < 1:
             raise RequestError(f"--array: {batch.array} is not a number of 1 or more")
-        options.append(f"array=1-{batch.array}%1")
+        options.append(f"array=1-{batch.array}")
     log = f"{batch.name}-%j.log" if batch.array is None else f"{batch.name}-%A_%a.log"
     options += [f"output={log}", "open-mode=append", f"signal=B:USR1@{request.warning_s}", "requeue"]
     return [f"#SBATCH --{option}" for option in options]

@@ -26,7 +26,7 @@ def main(store: Store, /) -> int:
         done = int(finished.sum())
         share = 100 * done / finished.size if finished.size else 100.0
         print(f"stage    {one_line(stage)}: {done} of {finished.size} units, {share:.1f} %")
-    for line in _last_run(store):
+    for line in (*_last_run(store), *_living_runs(store)):
         print(line)
     print(store)
     return 0
@@ -41,6 +41,14 @@ class LastWords(msgspec.Struct):
     ranks: int
     eta_s: float | None = None
     rate: float | None = None
+
+
+def _living_runs(store: Path) -> list[str]:
+    """How many runs share the store now, where there are several."""
+    from hpc.leases import living_runs
+
+    found = living_runs(store)
+    return [f"sharing  {len(found)} runs are at work: {', '.join(found)}"] if len(found) > 1 else []
 
 
 def read_status(store: Path) -> LastWords | None:

@@ -41,7 +41,7 @@ def main(
     partition:
         Partition of the cluster.
     array:
-        So many batch jobs that take turns on the store.
+        So many batch jobs that share the work on the store.
     then:
         What follows once the store is complete, such as "video three-body.zarr"; prints its number too.
     dry_run:

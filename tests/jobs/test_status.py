@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hpc import runs
+from hpc.leases import LeaseFolder
 from jobs.commands import status
 from jobs.model import Job
 
@@ -61,6 +62,18 @@ def test_a_killed_run_is_not_running(command_line: CommandLine, left_behind: Cal
     # Nothing is known of a run on another host.
     runs.update(place, "test", {"host": "elsewhere"})
     assert "run      test: running, updated" in command_line("status", "store.zarr")[1]
+
+
+def test_runs_that_share_a_store(command_line: CommandLine, left_behind: Callable[[object], Path]) -> None:
+    place = left_behind(LAST)
+    for run_id in ("first-1", "second-2", "dead-3"):
+        runs.begin(place, run_id)
+        LeaseFolder(place, run_id).beat()
+    runs.update(place, "dead-3", {"ended": "2026-08-01T18:00:00+00:00"})
+    line = "sharing  2 runs are at work: first-1, second-2\n"
+    assert line in command_line("status", "store.zarr")[1]
+    runs.update(place, "second-2", {"ended": "2026-08-01T18:00:00+00:00"})
+    assert "sharing" not in command_line("status", "store.zarr")[1]
 
 
 @pytest.mark.parametrize("last", [[], {"state": "running"}, "running", {**LAST, "eta_s": []}])

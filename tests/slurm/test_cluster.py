@@ -27,6 +27,7 @@ NUM_UNITS = 64
 # Enough work that a job is not yet at its end when its first units are finished, on fast machines too.
 SIZES = ["view.resolution=[512, 512]", "run.shard=[64, 64]", "integrator.steps=6000", "twin.distance=1e9"]
 SMALL = [*SIZES, "run.threads=1"]
+JOB_S = 60.0
 ONE_RANK_A_NODE = 'base = "cpu"\nranks_per_node = 1\ncpus_per_rank = 1\nmax_nodes = 2\n'
 
 Submit = Callable[..., list[str]]
@@ -49,9 +50,9 @@ def overrides(assignments: list[str]) -> list[str]:
 def submit(cluster: Any, tmp_path: Path) -> Submit:
     """`horseshoe submit` of the small job on two nodes; the numbers it prints."""
 
-    def send(*arguments: str, more: str = "") -> list[str]:
+    def send(*arguments: str, more: str = "", nodes: int = 2) -> list[str]:
         (tmp_path / "mine.toml").write_text(ONE_RANK_A_NODE + more)
-        given = ["--profile", "mine.toml", "--nodes", "2", *arguments, *overrides(SMALL)]
+        given = ["--profile", "mine.toml", "--nodes", str(nodes), *arguments, *overrides(SMALL)]
         return horseshoe("submit", "three-body", *given, folder=tmp_path, environment=cluster.environment).split()
 
     return send
@@ -105,19 +106,40 @@ def test_slurm_takes_the_golden_scripts(cluster: Any, tmp_path: Path, name: str)
 
 
 def test_two_nodes_and_what_follows(cluster: Any, tmp_path: Path, submit: Submit, reference: dict[str, bytes]) -> None:
-    """An array of two jobs that take turns, then a picture of what they made."""
-    first, then = submit("--array", "2", "--then", f"image {STORE} --out 'a picture.png'")
+    """A job on two nodes, then a picture of what it made."""
+    first, then = submit("--then", f"image {STORE} --out 'a picture.png'")
     done = cluster.wait_for(then, "COMPLETED", "FAILED", "CANCELLED")
     assert done["JobState"] == "COMPLETED", (tmp_path / f"three-body-then-{then}.log").read_text()
     assert (tmp_path / "a picture.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.glob("*.log")) == sorted(
-        [f"three-body-{first}_1.log", f"three-body-{first}_2.log", f"three-body-then-{then}.log"]
-    )
+    logs = [f"three-body-{first}.log", f"three-body-then-{then}.log"]
+    assert sorted(path.name for path in tmp_path.glob("*.log")) == logs
+    assert store_bytes(tmp_path / STORE) == reference
+    assert_each_unit_once(tmp_path / STORE, NUM_UNITS)
+    assert [len(run["ranks"]) for run in runs(tmp_path / STORE)] == [2]
+
+
+# Each job of an array waits until all four are there.
+WAIT_FOR_ALL = (
+    "touch here.$SLURM_ARRAY_TASK_ID; while [ ! -e here.4 -o $(ls here.* | wc -l) -lt 4 ]; do sleep 0.1; done"
+)
+
+
+def test_four_jobs_of_an_array_share_one_store(
+    cluster: Any, tmp_path: Path, submit: Submit, reference: dict[str, bytes]
+) -> None:
+    """All at once: together they compute each unit once, and what follows comes after the last."""
+    number, then = submit("--array", "4", "--then", f"verify {STORE}", more=f'setup = ["{WAIT_FOR_ALL}"]\n', nodes=1)
+    done = cluster.wait_for(then, "COMPLETED", "FAILED", "CANCELLED", seconds=2 * JOB_S)
+    logs = {path.name: path.read_text() for path in tmp_path.glob("*.log")}
+    assert done["JobState"] == "COMPLETED", logs
+    assert logs.keys() == {*(f"three-body-{number}_{task}.log" for task in "1234"), f"three-body-then-{then}.log"}
     assert store_bytes(tmp_path / STORE) == reference
     assert_each_unit_once(tmp_path / STORE, NUM_UNITS)
     started = runs(tmp_path / STORE)
-    assert [len(run["ranks"]) for run in started] == [2, 2]
-    assert {run["slurm"]["SLURM_ARRAY_TASK_ID"] for run in started} == {"1", "2"}
+    assert sorted(run["slurm"]["SLURM_ARRAY_TASK_ID"] for run in started) == list("1234")
+    assert [run["exit_code"] for run in started] == [0, 0, 0, 0]
+    assert len({record["run"] for record in ledger(tmp_path / STORE)}) > 1
+    assert not (tmp_path / STORE / "leases").exists()
 
 
 @pytest.mark.parametrize(("launcher", "options"), [("srun", []), ("mpiexec", ["--batch"])])

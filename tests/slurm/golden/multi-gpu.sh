@@ -7,7 +7,7 @@
 #SBATCH --gpus-per-node=4
 #SBATCH --mem=15360M
 #SBATCH --time=1:40:00
-#SBATCH --array=1-3%1
+#SBATCH --array=1-3
 #SBATCH --output=three-body-%A_%a.log
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@62
