@@ -21,7 +21,7 @@ from analysis.runs import last, runs
 from analysis.totals import Totals, is_by_frame, never_values, num_frames, sha256, totals
 from hpc import shards
 from hpc.reading import Reader, open_for_reading
-from kernels.errors import RequestError
+from kernels.errors import RequestError, one_line
 
 Row = dict[str, Any]
 Settings = Mapping[str, Any] | None
@@ -41,7 +41,9 @@ def measure(name: str, store: Path, out: Path, *, picture: Settings = None, clie
     """
     if name not in MEASURES:
         nearest = difflib.get_close_matches(name, MEASURES, n=1, cutoff=0.0)[0]
-        raise RequestError(f"{name}: no measure is called so; the nearest of {', '.join(MEASURES)} is {nearest!r}")
+        raise RequestError(
+            f"{one_line(name)}: no measure is called so; the nearest of {', '.join(MEASURES)} is {nearest!r}"
+        )
     reader = open_for_reading(store)
     with replacing(out) as temporary:
         rows = list(MEASURES[name](reader, picture, client))

@@ -6,17 +6,18 @@ Owns opening without waiting for a pipe. Never writes, never takes the bytes for
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 MOST_JSON_BYTES = 1 << 24
 """A job has at most 1 MiB, and metadata states it thrice."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a file to read; OSError for a pipe, which may never say a word, and a device, which may never stop."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -18,6 +18,7 @@ import msgspec
 
 from hpc import runs
 from hpc.durable import PARTIAL_SUFFIX, make_folder, partial_path, partial_run, sync_folder
+from hpc.given import open_regular
 from kernels.backends.base import Array
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class Checkpoints:
 
 def _bounded(path: Path) -> bytes:
     """A small file whole; ValueError for a large one, which is not ours."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         data = file.read(MOST_JSON_BYTES + 1)
     if len(data) > MOST_JSON_BYTES:
         raise ValueError(f"{path}: too large")
@@ -180,7 +181,7 @@ def _bounded(path: Path) -> bytes:
 
 def _measure(path: Path, *, sync: bool = False) -> tuple[int, str]:
     """Size and sha256 of a file, on the disk before that where asked for."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if sync:
             os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()

