@@ -64,7 +64,8 @@ def motions(found: Trajectories) -> Motions:
     if found.gravity:
         hangings = np.stack([np.full(num_nodes, num_nodes), np.arange(num_nodes)], axis=1)
         kinds = _one_hot([0] * len(edges) + [1] * num_nodes)
-        free = torch.tensor([1.0] * num_nodes + [0.0], dtype=torch.float64)
+        # By way of NumPy, which no default device of torch changes.
+        free = torch.from_numpy(np.array([1.0] * num_nodes + [0.0]))
         edges = np.concatenate([edges, hangings])
         velocities = np.concatenate([velocities, -velocities.sum(-1, keepdims=True)], axis=-1)
         extensions = np.concatenate([extensions, found.positions], axis=-1)

@@ -63,7 +63,7 @@ class InterpolationTask:
             Result("exact", (points,), ("point",), long_name="the function"),
             Result("first", (points,), ("point",), long_name="what the basis makes of the values at the nodes"),
             Result("approximation", (points,), ("point",), long_name="the same after training"),
-            Result("alpha", (points, nodes), ("point", "node"), long_name="weights of the nodes"),
+            Result("alpha", (nodes, points), ("node", "point"), long_name="weights of the nodes"),
             Result("row_error", (), (), long_name="largest difference from 1 of the sum of all weights"),
         )
 
@@ -110,6 +110,6 @@ class InterpolationTask:
             "exact": self._function(x),
             "first": alpha @ self._function(nodes),
             "approximation": alpha @ model.values.detach().numpy(),
-            "alpha": alpha,
+            "alpha": np.ascontiguousarray(alpha.T),
             "row_error": np.array(np.abs(alpha.sum(1) - 1).max()),
         }

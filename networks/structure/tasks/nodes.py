@@ -134,13 +134,12 @@ class NodesTask:
     def finish(self, model: nn.Module) -> Mapping[str, NDArray[Any]]:
         """The arrays of `results`."""
         assert isinstance(model, EncodeProcessDecode)
-        shown = self._numbers[VALID][:MOST_SHOWN]
+        shown = range(min(MOST_SHOWN, self.num_evaluation_samples))
         total = np.zeros(self._settings.depth + 1)
         with torch.no_grad():
-            for number in shown:
-                graph = self.graphs.graph(number)
-                features, edges = torch.from_numpy(graph.features)[None], torch.from_numpy(graph.edges)[None].long()
-                found = np.array([spread(state).item() for state in model.states(features, edges)])
+            for sample in shown:
+                batch = self.evaluation_batch([sample])
+                found = np.array([spread(state).item() for state in model.states(batch["features"], batch["edges"])])
                 total += found / max(found[0], np.finfo(np.float64).tiny)
         return {"spread": total / len(shown)}
 
