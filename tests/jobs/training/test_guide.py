@@ -1,0 +1,51 @@
+"""The job, the commands and the table of docs/training.md are what they say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hpc.reading import open_for_reading
+from jobs import model
+from jobs.training.metrics import BY_EVALUATION, BY_STEP
+
+from ..conftest import ROOT, compute_store
+
+GUIDE = (ROOT / "docs" / "training.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+JOBS = [text for language, text in BLOCKS if language == "toml"]
+COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+SMALL = ["train.steps=4", "train.evaluate_every=2", "train.checkpoint_every=4"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("guide") / "mixer-stories-small.zarr"
+    return compute_store(model.load("mixer-stories-small", SMALL), place)
+
+
+def test_the_job_is_one() -> None:
+    jobs = [model.from_tree(tomllib.loads(text)) for text in JOBS]
+    assert [job.kind for job in jobs] == ["training"]
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("horseshoe ")])
+def test_command(
+    store: Path, line: str, command_line: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store.parent)
+    code, out, _ = command_line(*shlex.split(line)[1:])
+    assert code == 0
+    assert Path(out.splitlines()[-1]).stat().st_size > 100
+
+
+def test_every_array_is_named(store: Path) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", GUIDE, re.MULTILINE)
+    named = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    assert {*BY_STEP, *BY_EVALUATION} <= named
+    assert {"chance", "parameters"} <= named & set(open_for_reading(store).constants())
