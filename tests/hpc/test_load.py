@@ -28,7 +28,7 @@ TALLY_BYTES = 60
 CLAIMS_BYTES = 80
 COORDINATOR_BYTES = 200
 RANK_BYTES = 80
-START_BYTES = 40_000_000
+START_BYTES = 60 << 20
 """What a job takes on a rank whatever the number of its units."""
 
 START_S = 500.0
