@@ -11,7 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from networks.structure.dictionary import distance_score, dot_score, hat_weights
+from networks.structure.field import place_features
 from networks.structure.perceptron import perceptron
+
+FREQUENCIES = 4
+"""Sines and cosines that the networks of `mlp` see a place by."""
 
 Basis = Literal["hat", "softmax", "mlp"]
 
@@ -34,15 +38,18 @@ class Dictionary(nn.Module):
             step = (nodes[-1] - nodes[0]) / (len(nodes) - 1)
             self.log_temperature = nn.Parameter(2 * step.log())
         elif basis == "mlp":
-            self.query, self.key = (perceptron([1, width, width, width], activation="tanh") for _ in range(2))
+            inner = 1 + 2 * FREQUENCIES
+            self.query, self.key = (perceptron([inner, width, width], activation="tanh") for _ in range(2))
 
     def weights(self, x: Tensor) -> Tensor:
         """alpha [point, node] at points x [point]: not negative, each row sums to 1."""
         if self.basis == "hat":
             return hat_weights(x, self.nodes)
-        queries, keys = x[:, None], self.nodes[:, None]
         if self.basis == "softmax":
-            return torch.softmax(distance_score(queries, keys, self.log_temperature.exp()), dim=-1)
+            scores = distance_score(x[:, None], self.nodes[:, None], self.log_temperature.exp())
+            return torch.softmax(scores, dim=-1)
+        low, high = self.nodes[0], self.nodes[-1]
+        queries, keys = (place_features((of - low) / (high - low), FREQUENCIES) for of in (x, self.nodes))
         return torch.softmax(dot_score(self.query(queries), self.key(keys)), dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
