@@ -42,8 +42,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest --timeout 300 --numprocesses 2 -m "not check and not gpu and not mpi and not slurm"
-	$(BIN)/python -m pytest --timeout 300 -m "(mpi or slurm) and not check and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --timeout 300 --numprocesses 2 -m "not check and not gpu and not mpi and not slurm"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --timeout 300 -m "(mpi or slurm) and not check and not gpu"
 
 check: $(VENV)/.dev
 	@mkdir -p build

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ from kernels.backends.host import HostBackend
 ROOT = Path(__file__).parents[2]
 
 SMALL: dict[str, Any] = {"kind": "divergence", "name": "small", "view": {"resolution": [8, 8]}}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def generated_data_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What generators write is no business of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HORSESHOE_DATA", str(tmp_path_factory.getbasetemp() / "generated"))
+        yield
 
 
 @pytest.fixture(autouse=True)
