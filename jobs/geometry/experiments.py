@@ -5,13 +5,14 @@ Owns the arrays of experiments, as pure functions of their sections. Never reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.geometry.models import symmetry, width
+from jobs.geometry.quantities import Experiment, Quantity
 from jobs.geometry.sections import Atlas, Exponential, Groups, Implicit, Parametrised, RoundTrip
 from kernels.backends.base import Array
 from kernels.errors import RequestError
@@ -21,26 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """An array that every run of an experiment gives; shape and dimensions without the run."""
-
-    name: str
-    long_name: str
-    shape: tuple[int, ...] = ()
-    dimensions: tuple[str, ...] = ()
-    dtype: str = "<f8"
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """`runs` names the runs, empty for a single one; `compute` gives the arrays of one of them, by its number."""
-
-    runs: tuple[str, ...]
-    quantities: tuple[Quantity, ...]
-    compute: Callable[[int], Mapping[str, Array]]
 
 
 def implicit(section: Implicit) -> Experiment:
@@ -245,9 +226,6 @@ EXPERIMENTS: Mapping[str, Callable[[Any], Experiment]] = {
     "round_trip": round_trip,
     "groups": groups,
     "exponential": exponential,
+    "symmetry": symmetry,
+    "width": width,
 }
-
-
-def names_of(quantities: Sequence[Quantity]) -> set[str]:
-    """Every name that a plot of them may use: arrays and dimensions."""
-    return {one.name for one in quantities} | {name for one in quantities for name in one.dimensions}

@@ -1,18 +1,20 @@
-"""Job kind `geometry`: curves and surfaces, atlases, matrix groups and exponentials, with the residuals that check them.
+"""Job kind `geometry`: curves, surfaces, atlases, groups, symmetries and widths, with the residuals that check them.
 
 Owns the sections of the kind and turns a job into a plan of one stage. The mathematics is in networks/geometry.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Literal, cast
 
 import msgspec
 
 from hpc.plan import Plan
-from jobs.geometry.experiments import EXPERIMENTS, Experiment, names_of
-from jobs.geometry.sections import Atlas, Exponential, Groups, Implicit, Parametrised, RoundTrip
+from jobs.geometry.experiments import EXPERIMENTS
+from jobs.geometry.quantities import Experiment, names_of
+from jobs.geometry.sections import Atlas, Exponential, Groups, Implicit, Parametrised, RoundTrip, Symmetry, Width
 from jobs.geometry.stage import GeometryStage
 from jobs.identity import attributes, digest, identity
 from jobs.model import Job
@@ -21,13 +23,13 @@ from kernels.errors import RequestError
 
 DEFAULTS: dict[str, Any] = {"picture": {"figure": "curves"}}
 
-NEEDS_TORCH = ("atlas", "round_trip", "groups", "exponential")
+NEEDS_TORCH = ("atlas", "round_trip", "groups", "exponential", "symmetry", "width")
 
 
 class Geometry(Job, frozen=True, kw_only=True):
-    """A manifold, its charts, a matrix group or an algebra, looked at numerically: one of the sections below.
+    """A manifold, charts, a matrix group, an algebra, or what models keep, looked at numerically: one of the sections below.
 
-    Arrays begin with the run: each manifold, group, type of number or algebra that a section lists.
+    Arrays begin with the run: each manifold, group, type of number, algebra or attention that a section lists.
     """
 
     kind: Literal["geometry"]
@@ -37,6 +39,8 @@ class Geometry(Job, frozen=True, kw_only=True):
     round_trip: RoundTrip | None = None
     groups: Groups | None = None
     exponential: Exponential | None = None
+    symmetry: Symmetry | None = None
+    width: Width | None = None
     picture: Plot
 
 
@@ -78,7 +82,7 @@ def plan(job: Job, device: str | None) -> Plan:
     job = cast(Geometry, job)
     name, experiment = experiment_of(job)
     chosen = tuple(one for one in experiment.quantities if one.name in job.outputs)
-    stage = GeometryStage(Experiment(experiment.runs, chosen, experiment.compute))
+    stage = GeometryStage(replace(experiment, quantities=chosen))
     own = identity(job, device)
     told = attributes(job, own, digest({"experiment": name, "version": 1}))
     return Plan((stage,), (), {**told, "runs": list(experiment.runs)}, own)

@@ -16,6 +16,7 @@ PerAxis = Annotated[int, msgspec.Meta(ge=2, le=400)]
 Interval = tuple[float, float]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 MatrixSize = Annotated[int, msgspec.Meta(ge=2, le=16)]
+PointsText = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}(e\+?[0-9]{1,4})?\Z")]
 
 
 class Implicit(Section, frozen=True, kw_only=True):
@@ -127,3 +128,59 @@ class Exponential(Section, frozen=True, kw_only=True):
 
     count: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 10
     """How many multiples."""
+
+
+class Symmetry(Section, frozen=True, kw_only=True):
+    """How much a causal model with attention changes when its input, or its queries and keys, are turned or moved.
+
+    Each score at each tap is a run, with all taps of the first score before those of the second.
+    """
+
+    scores: Annotated[tuple[Literal["dot", "distance", "squared-distance"], ...], msgspec.Meta(min_length=1)] = (
+        "dot",
+        "distance",
+    )
+    """What attention compares queries and keys by."""
+
+    taps: Annotated[tuple[Literal["input", "heads"], ...], msgspec.Meta(min_length=1)] = ("input", "heads")
+    """Where a rotation or a translation acts: on the embedded tokens, or on queries and keys, on all heads alike."""
+
+    width: Annotated[int, msgspec.Meta(ge=2, le=512)] = 64
+    """Features of a token."""
+
+    heads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    """Heads of the attention, each with at least two of the features."""
+
+    depth: Annotated[int, msgspec.Meta(ge=1, le=16)] = 2
+    """Blocks of the model."""
+
+    places: Annotated[int, msgspec.Meta(ge=2, le=1024)] = 32
+    """Tokens of the sample, all random."""
+
+    dtype: Literal["float32", "float64"] = "float64"
+    """Type of the numbers."""
+
+    seeds: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+    """How many models, tokens, rotations and translations, with seeds 0, 1, ..."""
+
+
+class Width(Section, frozen=True, kw_only=True):
+    """How many features tell so many points apart, after Johnson and Lindenstrauss, and whether random points agree.
+
+    Each number of points with each error is a run, with all errors of the first number before those of the second.
+    """
+
+    points: Annotated[tuple[PointsText, ...], msgspec.Meta(min_length=1, max_length=1000)]
+    """How many: whole numbers as text, such as "15e12", since some are beyond all floats."""
+
+    errors: Annotated[tuple[Annotated[float, msgspec.Meta(ge=0.01, le=1)], ...], msgspec.Meta(min_length=1)] = (1.0,)
+    """Relative errors of squared distances that may occur."""
+
+    trial_points: Annotated[int, msgspec.Meta(ge=2, le=2000)] = 500
+    """At most so many random points are projected to the width."""
+
+    trial_features: Annotated[int, msgspec.Meta(ge=2, le=4096)] = 1000
+    """Features of the random points. A greater width is no projection and is not tried."""
+
+    trials: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+    """How many times, with seeds 0, 1, ..."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpc.plan import ArraySpec, Finished
-from jobs.geometry.experiments import Experiment, Quantity
+from jobs.geometry.quantities import Experiment, Quantity
 from kernels.backends.base import Array, Backend, Run
 
 FILL = {"f": math.nan, "i": -1}
@@ -60,7 +60,8 @@ class GeometryStage:
     def memory_bytes(self, unit: int) -> int:
         """Results, their encoded copies, and as much again for what they come from."""
         del unit
-        return sum(32 * math.prod(quantity.shape) for quantity in self.experiment.quantities) + (1 << 20)
+        results = sum(32 * math.prod(quantity.shape) for quantity in self.experiment.quantities)
+        return results + self.experiment.memory_bytes + (1 << 20)
 
     def start(self, unit: int, backend: Backend, finished: Finished) -> Run:
         """Begin a run; it is short, and computed in one go wherever it is."""

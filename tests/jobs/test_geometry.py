@@ -55,6 +55,31 @@ def test_runs_have_names(tmp_path: Path) -> None:
     assert image(store, tmp_path / "groups.png").stat().st_size > 1000
 
 
+def test_heads_keep_rotations_and_inputs_do_not(tmp_path: Path) -> None:
+    overrides = ["symmetry.seeds=2", "symmetry.dtype=float32", 'symmetry.scores=["dot", "squared-distance"]']
+    store = compute_store(model.load("attention-symmetry", overrides), tmp_path / "symmetry.zarr")
+    assert image(store, tmp_path / "symmetry.png").stat().st_size > 1000
+    reader = open_for_reading(store)
+    runs = reader.attributes["runs"]
+    assert runs == ["dot, input", "dot, heads", "squared-distance, input", "squared-distance, heads"]
+    rotation, translation = reader.read("rotation"), reader.read("translation")
+    assert rotation[1::2].max() < 1e-5 < 0.1 < rotation[::2].min()
+    assert translation[3].max() < 1e-4 < 0.05 < translation[:3].min()
+
+
+def test_widths_for_numbers_of_points(tmp_path: Path) -> None:
+    overrides = ['width.points=["20", "1e570"]', "width.trials=2"]
+    store = compute_store(model.load("width-estimate", overrides), tmp_path / "width.zarr")
+    assert image(store, tmp_path / "width.png").stat().st_size > 1000
+    reader = open_for_reading(store)
+    assert reader.read("smallest_width").tolist() == [24, 96, 10_500, 42_000]
+    assert reader.read("allowed_error").tolist() == [1.0, 0.5, 1.0, 0.5]
+    # Distances are kept the better the wider, and nothing is projected to more features than it has.
+    errors = reader.read("projection_error")
+    assert (errors[0] > errors[1]).all()
+    assert np.isnan(errors[2:]).all()
+
+
 def test_the_same_seed_gives_the_same_points(tmp_path: Path) -> None:
     overrides = ["parametrised.count=100"]
     sums = [
@@ -73,6 +98,9 @@ def test_the_same_seed_gives_the_same_points(tmp_path: Path) -> None:
         ({"picture": {"y": "loss"}}, "picture.y[0], column 1: unknown name 'loss'"),
         ({"parametrised": {**CIRCLE["parametrised"], "x": "cos(s)"}}, "parametrised.x, column 5: unknown name 's'"),
         ({"parametrised": {**CIRCLE["parametrised"], "count": 1}}, "parametrised.count"),
+        ({"parametrised": None, "width": {"points": ["1"]}}, "width.points[0]: 1 has no two points"),
+        ({"parametrised": None, "width": {"points": ["1e99999"]}}, "width.points"),
+        ({"parametrised": None, "symmetry": {"heads": 3}}, "symmetry.heads: 3 heads need"),
         ({"parametrised": {**CIRCLE["parametrised"], "radius": 1}}, "parametrised.radius: unknown key"),
     ],
 )
