@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.basins import area, basin_fraction, meanings, value_counts, view_area
+from analysis.completions import completions
 from analysis.dimension import boundary_dimension, dimension, maps
 from analysis.files import replacing
 from analysis.picture import resolve
@@ -47,7 +48,7 @@ def measure(name: str, store: Path, out: Path, *, picture: Settings = None, clie
     reader = open_for_reading(store)
     with replacing(out) as temporary:
         rows = list(MEASURES[name](reader, picture, client))
-        with temporary.open("w", newline="") as file:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]) if rows else ["frame"], lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
@@ -197,6 +198,7 @@ MEASURES: Mapping[str, Callable[[Reader, Settings, Any], Iterator[Row]]] = {
     "basin-fraction": basin_fraction,
     "boundary-dimension": boundary_dimension,
     "runs": runs,
+    "completions": completions,
 }
 
 

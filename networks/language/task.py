@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,13 @@ class LanguageTask:
                 long_name="tokens of the prompt and of what is behind it",
             ),
             Result(
+                "completion_start",
+                asked[:2],
+                ("temperature", "prompt"),
+                "<i4",
+                long_name="bytes of completion_text that are the prompt",
+            ),
+            Result(
                 "completion_text",
                 (*asked[:2], text_bytes),
                 ("temperature", "prompt", "byte"),
@@ -148,21 +156,26 @@ class LanguageTask:
         """The arrays of `results`."""
         assert isinstance(model, LanguageModel)
         shown = _tensor(self.evaluation[:1, :MOST_PLACES_SHOWN])
-        tokens, lengths, text = self._complete(model)
+        tokens, lengths, starts, text = self._complete(model)
         return {
             "kept_bytes": np.array(counting.kept_bytes(self.settings)),
             "mixing_weights": model.mixing_weights(shown).float().numpy(),
             "completion_tokens": tokens,
             "completion_length": lengths,
+            "completion_start": starts,
             "completion_text": text,
         }
 
-    def _complete(self, model: nn.Module) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+    def _complete(
+        self, model: nn.Module
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+        """Tokens, where they end, the bytes of the prompt, and text."""
         asked = self.completions
         windows, lengths = torch.from_numpy(asked.windows), torch.from_numpy(asked.lengths)
         shape = (len(asked.temperatures), *asked.windows.shape)
         tokens = np.full(shape, PAD, np.int32)
         ends = np.broadcast_to(asked.lengths + asked.new_tokens, shape[:2]).astype(np.int32)
+        starts = np.zeros(shape[:2], np.int32)
         text = np.zeros((*shape[:2], self._longest * shape[2]), np.uint8)
         for number, temperature in enumerate(asked.temperatures):
             generator = torch.Generator().manual_seed(asked.seed)
@@ -171,9 +184,15 @@ class LanguageTask:
             ).numpy()
             for prompt, (row, end) in enumerate(zip(filled, ends[number], strict=True)):
                 tokens[number, prompt, :end] = row[:end]
-                written = self.tokeniser.decode(row[:end]).encode()
+                whole = self.tokeniser.decode(row[:end])
+                written = whole.encode()
                 text[number, prompt, : len(written)] = np.frombuffer(written, np.uint8)
-        return tokens, ends, text
+
+                # A prompt may end within a character, which the text that goes on then has as a whole.
+                given = self.tokeniser.decode(row[: asked.lengths[prompt]])
+                shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(given, whole, strict=False)))
+                starts[number, prompt] = len(whole[:shared].encode())
+        return tokens, ends, starts, text
 
 
 def _longest_bytes(tokeniser: Tokeniser) -> int:

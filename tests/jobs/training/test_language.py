@@ -106,6 +106,7 @@ def test_what_a_finished_run_leaves() -> None:
         assert length == len(prompt) + 10
         text = bytes(left["completion_text"][0, number]).rstrip(b"\0").decode()
         assert text.startswith(prompt)
+        assert left["completion_start"][0, number] == len(prompt.encode())
         tokens = left["completion_tokens"][0, number]
         assert text == task.tokeniser.decode(tokens[:length])
         assert not tokens[length:].any()
@@ -133,6 +134,7 @@ def test_other_tokens(tokeniser: str) -> None:
     assert 30 < task.settings.vocabulary <= 300
     left = task.finish(task.model().eval())
     assert bytes(left["completion_text"][0, 0]).startswith(b"the little dog")
+    assert left["completion_start"][0, 0] == len(b"the little dog")
     assert mean(task, task.model())["loss"] == pytest.approx(task.chance, rel=0.3)
 
 
