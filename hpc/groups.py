@@ -221,9 +221,13 @@ def work(
             if number < 0:
                 board.has_stopped = True
                 break
-            log.info("run begins", extra={"stage": stage.name, "run_number": runs[number], "group_size": group.size})
+            told = {"stage": stage.name, "run_number": runs[number]}
+            log.info("run begins", extra={**told, "group_size": group.size})
+            begun_s, begun_cpu_s = time.monotonic(), time.process_time()
             stage.work(runs[number], member(group))
-            log.info("run ends", extra={"stage": stage.name, "run_number": runs[number]})
+            wall_s, cpu_s = time.monotonic() - begun_s, time.process_time() - begun_cpu_s
+            clocks = {"wall_s": round(wall_s, 3), "cpu_share": round(cpu_s / max(wall_s, 1e-9), 3)}
+            log.info("run ends", extra={**told, **clocks})
     except RequestError as error:
         board.tell("refused")
         return End(EXIT_REQUEST, str(error))

@@ -54,6 +54,7 @@ class Loop:
         self._has_end = False
         self._block = self._new_block(0)
         self._begun_s = time.monotonic()
+        self._timed_s = self._begun_s
 
     def run(self) -> None:
         """Train until nothing is missing of the run, or the job is told to stop."""
@@ -75,6 +76,7 @@ class Loop:
             "training", extra={"run_number": self._run.number, "step": self._step, "precision": self._trainer.precision}
         )
         self._trainer.begin(self._step)
+        self._timed_s = time.monotonic()
         while not self._ended and not self._is_complete():
             if self._take_step():
                 self._save()
@@ -85,18 +87,23 @@ class Loop:
     def _take_step(self) -> bool:
         """A step, and what is due after it; True where the run has to stop here."""
         member = self._member
-        begun_s = time.monotonic()
         if self._step == self._block.number * self._length + self._length:
             self._block = self._new_block(self._block.number + 1)
         done = self._trainer.step(self._step, stop=member.is_told_to_stop())
         self._step += 1
-        self._seconds += time.monotonic() - begun_s
+
+        # A step's time has all that happens between two steps, but for evaluations and checkpoints.
+        now_s = time.monotonic()
+        self._seconds += now_s - self._timed_s
+        self._timed_s = now_s
         self._note(done)
         if self._step % self._between == 0 or self._step == self._run.steps:
             self._evaluate()
+            self._timed_s = time.monotonic()
         if self._ended or self._step % self._length == 0:
             self._save()
             self._write_block()
+            self._timed_s = time.monotonic()
         return done.stop and not self._ended
 
     def _note(self, done: Step) -> None:

@@ -25,4 +25,9 @@ def seed_torch(seed: int, purpose: str, *place: int) -> None:
     """Begin torch's default generators, of the CPU and of all GPUs, anew for one purpose at one place."""
     import torch
 
-    torch.manual_seed(number(seed, purpose, *place))
+    found = number(seed, purpose, *place)
+    torch.default_generator.manual_seed(found)
+
+    # torch.manual_seed would take a picture of the stack at every call, for GPUs that may come later.
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(found)
