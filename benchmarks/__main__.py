@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import gpu, maps, ranks, rounds, threebody
+from benchmarks import gpu, maps, ranks, rounds, threebody, training
 from benchmarks.rounds import Score
 from kernels.backends.compiler import describe_compiler
 from kernels.backends.host import vector_width
@@ -22,7 +22,8 @@ LARGE_ROUNDS = 3
 
 def main() -> None:
     """Measure, print and write."""
-    text = "\n".join([*heading(), *kernel_section(), *maps_section(), *application_section(), *gpu_section()]) + "\n"
+    kernels = [*kernel_section(), *maps_section()]
+    text = "\n".join([*heading(), *kernels, *application_section(), *training.section(), *gpu_section()]) + "\n"
     RESULTS.write_text(text)
     print(text)
     print(RESULTS)
@@ -39,8 +40,8 @@ def heading() -> list[str]:
         f"- processor: {processor()}, {vector_width()} lanes of float64",
         f"- compiler: {describe_compiler().rpartition(': ')[2]}",
         f"- commit: {commit.stdout.strip() or 'unknown'}, {datetime.now(UTC):%Y-%m-%d}",
-        f"- {rounds.NUM_ROUNDS} rounds, contestants alternating within each; speeds are medians, spread is",
-        "  (fastest - slowest) / median, ratios are medians of the ratios within a round",
+        f"- {rounds.NUM_ROUNDS} rounds ({training.NUM_ROUNDS} of training), contestants alternating within each; speeds are",
+        "  medians, spread is (fastest - slowest) / median, ratios are medians of the ratios within a round",
         "- a step-pair is one step of both systems: 231 flops (fma 2, / and sqrt 1)",
     ]
 
