@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "picture": {"figure": "curves", "x": "evaluation_step", "y": "evaluation_loss", "labels": ["step", "loss"]},
 }
 
-VERSION = 1
+VERSION = 2
 """Of the way models are trained: another one makes other numbers of the same job."""
 
 MOST_DEFAULT_STEPS = 1000

@@ -45,9 +45,9 @@ class Windows:
         return int(self.tokens.shape[1])
 
     @property
-    def num_tokens(self) -> int:
-        """Tokens that are no padding."""
-        return int(self.lengths.sum())
+    def num_targets(self) -> int:
+        """Tokens that are predicted: all of a window but its first."""
+        return int((self.lengths - 1).sum())
 
     def mask(self, samples: NDArray[np.intp] | slice = slice(None)) -> NDArray[np.bool_]:
         """True where a window has a token, False where it has padding: (samples, context)."""
@@ -98,7 +98,7 @@ class Request:
 def load(request: Request, context: int, packing: Packing = "stream", licence: str | None = None) -> Corpus:
     """The windows of a text, all in memory.
 
-    `stream` lays the documents of a split end to end and cuts every `context` tokens; `documents` begins a window with each
+    `stream` lays the documents of a split end to end and cuts them to windows; `documents` begins a window with each
     document. Raises RequestError for a path without text, and for one too large for the memory.
     """
     text = request.text()
@@ -177,7 +177,11 @@ def tokenise_block(tokeniser: Tokeniser, text: Text, split: str, block_bytes: in
 
 
 def windows(tokens: Tokens, context: int, packing: Packing = "stream") -> Windows:
-    """Tokens cut to windows. A window of less than two tokens has nothing to predict and is left out."""
+    """Tokens cut to windows. A window of less than two tokens has nothing to predict and is left out.
+
+    A window begins with the last token of the one before it, of which it is the rest: so every token but the first of the
+    stream, or of its document, is predicted exactly once.
+    """
     if context < 2:
         raise RequestError(f"data.context is at least 2, not {context}")
     bounds = np.array([0, tokens.size], dtype=np.int64)
@@ -185,9 +189,10 @@ def windows(tokens: Tokens, context: int, packing: Packing = "stream") -> Window
         ends = np.flatnonzero(tokens == END) + 1
         bounds = np.unique(np.concatenate((bounds, ends)))
     sizes = np.diff(bounds)
-    counts = -(-sizes // context)
+    stride = context - 1
+    counts = np.maximum(1, -(-(sizes - 1) // stride))
     within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = np.repeat(bounds[:-1], counts) + within * context
+    starts = np.repeat(bounds[:-1], counts) + within * stride
     lengths = np.minimum(np.repeat(bounds[1:], counts) - starts, context)
     starts, lengths = starts[lengths >= 2], lengths[lengths >= 2]
     inside = np.arange(context) < lengths[:, None]

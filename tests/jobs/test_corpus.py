@@ -137,7 +137,7 @@ def test_only_a_finished_corpus_is_read(tmp_path: Path) -> None:
 def test_windows_are_of_the_right_type(tmp_path: Path) -> None:
     found = reading.load(compute_store(job(), tmp_path / "corpus.zarr"), 16)
     assert found.train.tokens.dtype == np.int32
-    assert found.manifest["tokens"]["train"] == found.train.num_tokens
+    assert found.manifest["tokens"]["train"] == found.train.num_targets + 1
 
 
 def test_training_reads_a_store_as_it_reads_the_text(tmp_path: Path) -> None:

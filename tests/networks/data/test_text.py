@@ -147,34 +147,38 @@ def test_a_boundary_across_two_pieces_is_found(tmp_path: Path, monkeypatch: pyte
 def test_stream_windows() -> None:
     tokens = np.array([5, 6, 7, END, 8, END, 9], dtype=np.int32)
     found = text.windows(tokens, 3)
-    assert found.tokens.tolist() == [[5, 6, 7], [END, 8, END]]
-    assert found.lengths.tolist() == [3, 3]
+    assert found.tokens.tolist() == [[5, 6, 7], [7, END, 8], [8, END, 9]]
+    assert found.lengths.tolist() == [3, 3, 3]
     padded = text.windows(tokens, 5)
-    assert padded.tokens.tolist() == [[5, 6, 7, END, 8], [END, 9, PAD, PAD, PAD]]
-    assert padded.mask().tolist() == [[True] * 5, [True, True, False, False, False]]
-    assert padded.num_tokens == tokens.size
+    assert padded.tokens.tolist() == [[5, 6, 7, END, 8], [8, END, 9, PAD, PAD]]
+    assert padded.mask().tolist() == [[True] * 5, [True, True, True, False, False]]
+    assert padded.num_targets == tokens.size - 1
 
 
 def test_document_windows() -> None:
     tokens = np.array([5, 6, 7, 8, END, 9, END, 5, 5, END], dtype=np.int32)
     found = text.windows(tokens, 4, "documents")
-    assert found.tokens.tolist() == [[5, 6, 7, 8], [9, END, PAD, PAD], [5, 5, END, PAD]]
-    assert found.lengths.tolist() == [4, 2, 3]
+    assert found.tokens.tolist() == [[5, 6, 7, 8], [8, END, PAD, PAD], [9, END, PAD, PAD], [5, 5, END, PAD]]
+    assert found.lengths.tolist() == [4, 2, 2, 3]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 5), max_size=80), st.integers(2, 9), st.sampled_from(["stream", "documents"]))
-def test_windows_lose_only_what_has_nothing_to_predict(row: list[int], context: int, packing: text.Packing) -> None:
+def test_every_token_is_predicted_once(row: list[int], context: int, packing: text.Packing) -> None:
+    """Nothing is lost where windows meet: all but the first token of the stream, or of a document, is a target once."""
     tokens = np.array(row, dtype=np.int32)
     found = text.windows(tokens, context, packing)
-    kept = found.tokens[found.mask()]
-    assert found.num_tokens == kept.size
     assert (found.tokens[~found.mask()] == PAD).all()
-    # What is left out are single tokens at the end of a document or of the stream.
-    assert tokens.size - kept.size <= (1 if packing == "stream" else 1 + row.count(END))
-    assert np.bincount(kept, minlength=6).max() <= max(1, tokens.size)
-    if kept.size == tokens.size:
-        assert (kept == tokens).all()
+    first = np.zeros(len(row), dtype=bool)
+    first[:1] = True
+    if packing == "documents":
+        first[1:] = tokens[:-1] == END
+    assert found.tokens[:, 1:][found.mask()[:, 1:]].tolist() == tokens[~first].tolist()
+    assert found.num_targets == (~first).sum()
+
+    # What a target follows is what it follows in the text.
+    pairs = np.stack((found.tokens[:, :-1], found.tokens[:, 1:]), axis=-1)[found.mask()[:, 1:]]
+    assert pairs.tolist() == [[row[i - 1], row[i]] for i in range(len(row)) if not first[i]]
 
 
 def test_no_word_of_the_training_text_is_unknown() -> None:
