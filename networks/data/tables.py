@@ -47,8 +47,22 @@ DELIVERIES_WHOLE = tuple(Field(one.name, 19) if one.name == "Order Made" else on
 
 DELIVERIES_TARGET = "Elapsed Time"
 
+DELIVERIES_FEATURES = (
+    "Market",
+    "Cost",
+    "Total Deliverers",
+    "Busy Deliverers",
+    "Total Orders",
+    "Estimated Transit Time",
+)
+"""The numbers among the inputs that say how much of something there is: six, as in the text's linear estimation."""
+
+DELIVERIES_ESTIMATION = "Linear Estimation"
+
 Columns = Mapping[str, NDArray[np.float64]]
 Target = Callable[[Columns], NDArray[np.float64]]
+Revise = Callable[["Table", NDArray[np.float64], NDArray[np.int64]], "Table"]
+"""A table made anew, from what it is, the target of each of its rows, and the numbers of those that are trained on."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +138,17 @@ def read(path: Path, limit_rows: int | None = None) -> Table:
 
 
 def encode(
-    table: Table, encoding: FixedWidth, target: str | Target, train_share: float = 0.8, seed: int = 0
+    table: Table,
+    encoding: FixedWidth,
+    target: str | Target,
+    train_share: float = 0.8,
+    seed: int = 0,
+    revise: Revise | None = None,
 ) -> Encoded:
     """Rows as characters, with a column or a function of the columns as what is predicted.
 
     Rows whose target is missing or not finite are dropped. The rest is shuffled once by `seed`; the first `train_share` of it
-    is trained on.
+    is trained on. The rows are those that `revise` makes of the table.
     """
     if isinstance(target, str):
         table.text(target)
@@ -139,12 +158,13 @@ def encode(
     else:
         values = np.broadcast_to(np.asarray(target(table.numbers), dtype=np.float64), (len(table),))
     kept = np.flatnonzero(np.isfinite(values))
-    rows = table.rows([field.name for field in encoding.fields])
-    codes = encoding.encode([rows[number] for number in kept])
     order = np.argsort(Draws("rows", seed).uniform(kept.size), kind="stable")
     cut = int(kept.size * train_share)
     if not 0 < cut < kept.size:
         raise RequestError(f"data file {table.path}: {kept.size} rows cannot be cut at a share of {train_share:g}")
+    revised = table if revise is None else revise(table, values, kept[order[:cut]])
+    rows = revised.rows([field.name for field in encoding.fields])
+    codes = encoding.encode([rows[number] for number in kept])
     return Encoded(encoding, codes, values[kept].copy(), order[:cut], order[cut:], len(table) - kept.size)
 
 

@@ -15,24 +15,29 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LinearFit:
-    """y = x @ weights + bias, with x (count, features), weights (features,)."""
+    """y = x @ weights + bias, with x (count, features), weights (features,). `mean` is that of the features fitted."""
 
     weights: Floats
     bias: float
+    mean: Floats
 
     def __call__(self, x: Floats) -> Floats:
-        """Predictions (count,); missing features (NaN) count as the mean of those fitted, which is in the bias."""
-        return np.asarray(np.nan_to_num(x) @ self.weights + self.bias)
+        """Predictions (count,); missing features (NaN) count as the mean of those fitted."""
+        return np.asarray(np.where(np.isnan(x), self.mean, x) @ self.weights + self.bias)
 
 
 def least_squares(x: Floats, y: Floats) -> LinearFit:
     """The linear function with the least mean square error; columns that depend on others share their weight.
 
-    `x` is (count, features), `y` (count,), both float64 and finite.
+    `x` is (count, features), `y` (count,), both float64. Missing features (NaN) count as the mean of those that are there;
+    one that is never there has no weight.
     """
-    mean_x, mean_y = x.mean(axis=0), float(y.mean())
-    weights = np.linalg.lstsq(x - mean_x, y - mean_y, rcond=None)[0]
-    return LinearFit(weights, mean_y - float(mean_x @ weights))
+    there = ~np.isnan(x)
+    mean_x = np.where(there, x, 0.0).sum(axis=0) / np.maximum(1, there.sum(axis=0))
+    mean_y = float(y.mean())
+    centred = np.asarray(np.where(there, x - mean_x, 0.0), dtype=np.float64)
+    weights = np.linalg.lstsq(centred, y - mean_y, rcond=None)[0]
+    return LinearFit(weights, mean_y - float(mean_x @ weights), mean_x)
 
 
 def determination(predicted: Floats, actual: Floats) -> float:

@@ -28,7 +28,8 @@ class RegressionTask:
     """A `networks.task.Task`: rows of one-hot characters, a number each.
 
     `load` gives the rows and is called once, when they are needed. `build` gives a new model. Targets are learned as they
-    are, divided by `scale`; the loss is that of the target itself. With `compact` rows the fillers come last.
+    are, divided by `scale`; the loss is that of the target itself. With `compact` rows the fillers come last. `estimation`
+    names a column that is an estimate of the target, to be judged beside the model's.
     """
 
     unit = "rows"
@@ -46,10 +47,11 @@ class RegressionTask:
         num_shown: int,
         scale: float,
         seed: int,
+        estimation: str | None = None,
     ) -> None:
         self._load, self._build = load, build
         self._loss, self._compact, self._scale, self._seed = loss, compact, scale, seed
-        self._num_shown = num_shown
+        self._num_shown, self._estimation = num_shown, estimation
 
     @cached_property
     def rows(self) -> Encoded:
@@ -75,6 +77,10 @@ class RegressionTask:
     def results(self) -> tuple[Result, ...]:
         """Predictions beside the targets, and distances of pairs before and after training."""
         shown = (self._num_shown,)
+        column = (
+            Result("estimated", shown, ("row",), long_name="what the column of estimates says of them"),
+            Result("estimated_determination", (), (), long_name="R^2 of the estimates over all rows held back"),
+        )
         return (
             Result("actual", shown, ("row",), long_name="target of rows held back"),
             Result("predicted", shown, ("row",), long_name="what the trained model says of them"),
@@ -84,6 +90,7 @@ class RegressionTask:
             Result("embedding", (), (), long_name="correlation of target and feature distances, trained"),
             Result("embedding_untrained", (), (), long_name="the same before training"),
             Result("final_determination", (), (), long_name="R^2 over all rows held back"),
+            *(column if self._estimation else ()),
         )
 
     def model(self) -> nn.Module:
@@ -129,7 +136,13 @@ class RegressionTask:
         for name, network in (("", model), ("_untrained", untrained)):
             features = self._over(held_back, network.features)  # type: ignore[arg-type]
             between, distances[name] = pair_distances(features, actual, pairs)
+        estimates = {}
+        if self._estimation:
+            estimated = self._estimates(self._estimation, held_back)
+            score = np.array(determination(estimated, actual))
+            estimates = {"estimated": self._shown(estimated), "estimated_determination": score}
         return {
+            **estimates,
             "actual": self._shown(actual),
             "predicted": self._shown(predicted),
             "target_distance": between,
@@ -137,6 +150,12 @@ class RegressionTask:
             **{f"embedding{name}": np.array(correlation(between, found)) for name, found in distances.items()},
             "final_determination": np.array(determination(predicted, actual)),
         }
+
+    def _estimates(self, column: str, rows: NDArray[np.int64]) -> Floats:
+        """A column of numbers, as the model is told them."""
+        encoding = self.rows.encoding
+        place = [field.name for field in encoding.fields].index(column)
+        return np.array([_number(row[place]) for row in encoding.decode(self.rows.codes[rows])])
 
     def _shown(self, values: Floats) -> Floats:
         """The first of them, with NaN where there are fewer than are kept."""
@@ -161,3 +180,11 @@ class RegressionTask:
             function(self._batch(rows[start : start + at_once])["symbols"]) for start in range(0, len(rows), at_once)
         ]
         return torch.cat(parts).double().numpy()
+
+
+def _number(text: str) -> float:
+    """What a text says; NaN for none, or for one that was cut to no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

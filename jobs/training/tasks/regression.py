@@ -5,6 +5,7 @@ Owns the sections [data] and [model] of the task. Rows and their encoding are ne
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,11 +17,12 @@ from jobs.sections import FormulaText, Section
 from jobs.training.sections import Train
 from kernels.errors import RequestError
 from kernels.expression import Formula, evaluate, parse
+from networks.data.tables import DELIVERIES_ESTIMATION, DELIVERIES_FEATURES
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from networks.data.tables import Columns, Encoded
+    from networks.data.tables import Columns, Encoded, Table
     from networks.regression.task import RegressionTask
 
 Width = Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
@@ -60,6 +62,10 @@ class Data(Section, frozen=True, kw_only=True):
 
     target: FormulaText = "elapsed_time"
     """What is predicted: a formula of the columns that hold numbers, their names in small letters with `_` for a blank."""
+
+    linear_estimation: bool = False
+    """Whether the column `Linear Estimation` is filled anew, rounded: least squares of the target on the deliveries' six
+    numbers, over the rows that are trained on."""
 
     train_share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.8
     """Share of the rows that is trained on."""
@@ -119,7 +125,9 @@ def check(data: Data, model: Model, train: Train) -> None:
         raise RequestError("data.missing: is for a generator; a file has what it has")
     if model.form == "encoder" and len(data.alphabet) % model.heads:
         raise RequestError(f"model.heads: {model.heads} does not divide the {len(data.alphabet)} of data.alphabet")
-    _encoding(data)
+    encoding = _encoding(data)
+    if data.linear_estimation and DELIVERIES_ESTIMATION not in encoding.places:
+        raise RequestError(f"data.linear_estimation: needs room for {DELIVERIES_ESTIMATION!r} in data.fields")
     _target(data)
 
 
@@ -148,7 +156,9 @@ def task(data: Data, model: Model, *, seed: int) -> RegressionTask:
 
         place = sources.locate(data.path, data.generator, data.count, data.seed, _parameters(data))
         table = tables.read(place, data.count)
-        return tables.encode(table, encoding, lambda columns: _values(formula, columns), data.train_share, data.seed)
+        target = functools.partial(_values, formula)
+        revise = _estimated if data.linear_estimation else None
+        return tables.encode(table, encoding, target, data.train_share, data.seed, revise)
 
     return RegressionTask(
         load,
@@ -158,6 +168,7 @@ def task(data: Data, model: Model, *, seed: int) -> RegressionTask:
         num_shown=data.shown,
         scale=model.scale,
         seed=seed,
+        estimation=DELIVERIES_ESTIMATION if data.linear_estimation else None,
     )
 
 
@@ -183,6 +194,13 @@ def _builder(length: int, symbols: int, model: Model) -> Callable[[], nn.Module]
                 positions=model.positions,
                 rectified=model.rectified,
             )
+
+
+def _estimated(table: Table, target: Any, train: Any) -> Table:
+    """The table with the linear estimate in its column."""
+    from networks.regression.estimation import with_estimates
+
+    return with_estimates(table, target, train, column=DELIVERIES_ESTIMATION, features=DELIVERIES_FEATURES)
 
 
 def _parameters(data: Data) -> dict[str, float]:

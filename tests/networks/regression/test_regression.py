@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from kernels.errors import RequestError
 from networks.data import sources, tables
 from networks.data.fixed_width import Field, FixedWidth
 from networks.regression import models
+from networks.regression.estimation import with_estimates
 from networks.regression.fitting import correlation, determination, least_squares, pair_distances
 from networks.regression.task import RegressionTask
 
@@ -70,6 +72,50 @@ def test_least_squares_finds_an_exact_law() -> None:
     fit = least_squares(x, x @ [1.0, -2.0, 3.0] + 4.0)
     np.testing.assert_allclose(fit.weights, [1, -2, 3], rtol=1e-12)
     assert fit.bias == pytest.approx(4.0)
+
+
+def test_missing_features_count_as_their_mean() -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(50, 3)), generator.normal(size=50)
+    x[7, 1] = x[9, 2] = np.nan
+    filled = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
+    fit, direct = least_squares(x, y), least_squares(filled, y)
+    np.testing.assert_allclose([*fit.weights, fit.bias], [*direct.weights, direct.bias], rtol=1e-10)
+    np.testing.assert_allclose(fit(x), direct(filled), rtol=1e-10)
+
+
+def test_a_feature_that_is_never_there_has_no_weight() -> None:
+    x = np.column_stack((np.arange(5.0), np.full(5, np.nan)))
+    fit = least_squares(x, 2 * x[:, 0])
+    np.testing.assert_allclose(fit.weights, [2, 0], atol=1e-12)
+    np.testing.assert_allclose(fit(x), 2 * x[:, 0], atol=1e-12)
+
+
+def test_estimates_are_least_squares_of_the_rows_trained_on() -> None:
+    table = tables.read(sources.generated("deliveries", 300, 1))
+    target, train = table.numbers["Elapsed Time"], np.arange(200)
+    features = tables.DELIVERIES_FEATURES
+    assert len(features) == 6
+    revised = with_estimates(table, target, train, column="Linear Estimation", features=features)
+    x = np.column_stack([table.numbers[name] for name in features])
+    means = np.nanmean(x[train], axis=0)
+    full = np.column_stack((np.where(np.isnan(x), means, x), np.ones(300)))
+    weights = np.linalg.lstsq(full[train], target[train], rcond=None)[0]
+    np.testing.assert_allclose(revised.numbers["Linear Estimation"], full @ weights, rtol=0, atol=0.5 + 1e-6)
+    assert revised.columns["Cost"] == table.columns["Cost"]
+
+    # Rows held back say nothing
+    other = np.where(np.arange(300) < 200, target, 0.0)
+    again = with_estimates(table, other, train, column="Linear Estimation", features=features)
+    assert again.columns == revised.columns
+
+
+def test_estimates_need_numbers() -> None:
+    table = tables.read(sources.generated("deliveries", 20, 1))
+    with pytest.raises(RequestError, match=r"column 'Order Made' holds no numbers"):
+        with_estimates(table, np.zeros(20), np.arange(10), column="a", features=["Order Made"])
+    with pytest.raises(RequestError, match="has no column 'Costs'; did you mean 'Cost'"):
+        with_estimates(table, np.zeros(20), np.arange(10), column="a", features=["Costs"])
 
 
 def test_measures() -> None:
