@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from analysis.measures import measure
 from hpc.reading import open_for_reading
 from jobs import model
+from jobs.reading import merge
 from jobs.training.metrics import BY_EVALUATION, BY_STEP
 
 from ..conftest import ROOT, compute_store
@@ -30,8 +32,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_job_is_one() -> None:
-    jobs = [model.from_tree(tomllib.loads(text)) for text in JOBS]
-    assert [job.kind for job in jobs] == ["training"]
+    whole, prompts = [tomllib.loads(text) for text in JOBS]
+    assert model.from_tree(whole).kind == "training"
+    asked = model.from_tree(merge(whole, prompts))
+    assert asked.data.temperatures == (0.0, 0.8)  # type: ignore[attr-defined]
+
+
+def test_completions_are_a_table(store: Path, tmp_path: Path) -> None:
+    lines = measure("completions", store, tmp_path / "completions.csv").read_text().splitlines()
+    assert f"`{lines[0]}`" in GUIDE
+    assert len(lines) == 1 + 3 * 2
+    assert lines[1].startswith("0,mixing = flat,0.0,once upon a time there was a,")
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("horseshoe ")])
