@@ -35,8 +35,8 @@ def least_squares(x: Floats, y: Floats) -> LinearFit:
     there = ~np.isnan(x)
     mean_x = np.where(there, x, 0.0).sum(axis=0) / np.maximum(1, there.sum(axis=0))
     mean_y = float(y.mean())
-    centred = np.asarray(np.where(there, x - mean_x, 0.0), dtype=np.float64)
-    weights = np.linalg.lstsq(centred, y - mean_y, rcond=None)[0]
+    centred = np.where(there, x - mean_x, 0.0)
+    weights = np.asarray(np.linalg.lstsq(centred, y - mean_y, rcond=None)[0], dtype=np.float64)
     return LinearFit(weights, mean_y - float(mean_x @ weights), mean_x)
 
 
