@@ -16,9 +16,14 @@ from .conftest import compute_store
 
 LONG = {
     "architectures-stories-small",
+    "deliveries",
+    "deliveries-cut-cost",
+    "encoder-deliveries",
     "expanded-mixer-stories-small",
     "hybrid-stories-small",
+    "linear-deliveries",
     "llama-heads-stories-small",
+    "lstm-places",
     "mixer-positions-stories-small",
     "mixer-scaling-small",
     "multi-head-mixer-stories-small",
