@@ -31,6 +31,7 @@ KINDS = {
     "geometry": "jobs.geometry.kind",
     "corpus": "jobs.corpus.kind",
     "training": "jobs.training.kind",
+    "completion": "jobs.completion.kind",
 }
 """Module of every job kind; imported when a job of that kind is loaded."""
 

@@ -147,6 +147,10 @@ class Checkpoints:
         except SafetensorError as error:
             raise ValueError(f"{place}: {error}") from None
 
+    def weights_sha256(self, step: int) -> str:
+        """What tells the weights of a checkpoint from others. Raises OSError."""
+        return _measure(self.place(step) / MODEL_FILE)[1]
+
     def place(self, step: int) -> Path:
         """The folder of a checkpoint."""
         return self._folder / str(step)

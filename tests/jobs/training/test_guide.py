@@ -32,10 +32,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_job_is_one() -> None:
-    whole, prompts = [tomllib.loads(text) for text in JOBS]
+    whole, prompts, _ = [tomllib.loads(text) for text in JOBS]
     assert model.from_tree(whole).kind == "training"
     asked = model.from_tree(merge(whole, prompts))
     assert asked.data.temperatures == (0.0, 0.8)  # type: ignore[attr-defined]
+
+
+def test_other_prompts(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(store.parent)
+    made = compute_store(model.from_tree(tomllib.loads(JOBS[2])), tmp_path / "frogs.zarr")
+    lines = measure("completions", made, tmp_path / "frogs.csv").read_text().splitlines()
+    assert [line.split(",")[2:4] for line in lines[1:]] == [["0.0", "one day a frog"], ["0.8", "one day a frog"]]
 
 
 def test_completions_are_a_table(store: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Job kind `completion`: what a trained language model writes behind new prompts; `kind` is what the job model loads."""
