@@ -111,13 +111,14 @@ def _abscissae(series: Series, plot: Plot, run: int, length: int) -> Floats:
 
 
 def _scatter(figure: Figure, series: Series, plot: Plot, run: int) -> None:
-    """Points (x, y), one colour a run, or coloured by `value`."""
+    """Points (x, y), one colour for each formula of y of each run, or coloured by `value`."""
     del run
     axes = figure.add_subplot()
-    colours = _colours(plot, series.num_runs)
+    colours = _colours(plot, series.num_runs * len(plot.y))
     for number, label in enumerate(series.labels()):
         x = np.ravel(series.values(plot.x, number, key="picture.x"))
         for index, text in enumerate(plot.y):
+            whole = label if len(plot.y) == 1 else f"{text} {label}".strip()
             y = np.ravel(series.values(text, number, key=f"picture.y[{index}]"))
             if x.size != y.size:
                 raise RequestError(f"picture.y[{index}]: has {y.size} values where x has {x.size}")
@@ -127,8 +128,8 @@ def _scatter(figure: Figure, series: Series, plot: Plot, run: int) -> None:
                 values = np.ravel(series.values(plot.value, number, key="picture.value"))[thin]
                 marks |= {"c": values, "cmap": plot.colormap}
             else:
-                marks |= {"color": colours[number]}
-            axes.scatter(x[thin], y[thin], label=_plain(label) or None, **marks)
+                marks |= {"color": colours[number * len(plot.y) + index]}
+            axes.scatter(x[thin], y[thin], label=_plain(whole) or None, **marks)
     _finish(axes, series, plot, x_name=plot.x, y_name=", ".join(plot.y))
 
 

@@ -28,7 +28,7 @@ from jobs.training.tasks import TASKS, module_of
 from kernels.errors import RequestError
 
 DEFAULTS: dict[str, Any] = {
-    "picture": {"figure": "curves", "x": "evaluation_step", "y": "evaluation_loss", "labels": ["step", "loss"]},
+    "picture": {"figure": "curves", "x": "evaluation_step", "y": "evaluation_loss"},
 }
 
 VERSION = 2

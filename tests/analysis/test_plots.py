@@ -114,6 +114,14 @@ def test_curves_have_the_size_asked_for_and_a_colour_for_each_run(store: Path, t
     assert (pixels == 255).all(axis=-1).mean() > 0.7
 
 
+def test_scatter_has_a_colour_for_each_formula_of_each_run(store: Path, tmp_path: Path) -> None:
+    picture = {"figure": "scatter", "x": "step", "y": ["loss", "loss + 3"], "colormap": "tab10"}
+    pixels = drawn(store, tmp_path / "a.png", picture)
+    for colour in ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40)):
+        red, green, blue = (round(0.7 * part + 0.3 * 255) for part in colour)  # as seen through on white
+        assert has_colour(pixels, (red, green, blue)), colour
+
+
 def test_the_png_carries_job_and_plot(store: Path, tmp_path: Path) -> None:
     text = Image.open(image(store, tmp_path / "a.png", picture={"logarithmic": "y"})).text  # type: ignore[attr-defined]
     assert json.loads(text["picture"])["logarithmic"] == ["y"]
