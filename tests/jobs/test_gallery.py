@@ -17,6 +17,8 @@ from .conftest import compute_store
 LONG = {
     "architectures-stories-small",
     "deliveries",
+    "deliveries-control-cost-times-busy",
+    "deliveries-control-ten-deliverers",
     "deliveries-cut-cost",
     "encoder-deliveries",
     "expanded-mixer-stories-small",
