@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import gpu, maps, ranks, rounds, threebody, training
+from benchmarks.machine import ROOT, processor
 from benchmarks.rounds import Score
 from kernels.backends.compiler import describe_compiler
 from kernels.backends.host import vector_width
 from kernels.errors import RequestError
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-ROOT = RESULTS.parent.parent
 
 LARGE_ROUNDS = 3
 """How long the last rank waits for the other's last unit differs from run to run."""
@@ -44,13 +43,6 @@ def heading() -> list[str]:
         "  medians, spread is (fastest - slowest) / median, ratios are medians of the ratios within a round",
         "- a step-pair is one step of both systems: 231 flops (fma 2, / and sqrt 1)",
     ]
-
-
-def processor() -> str:
-    """The model that the kernel reports, else the architecture."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def kernel_section() -> list[str]:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import scaling_messages, scaling_units, scaling_workload
-from benchmarks.__main__ import ROOT, processor
+from benchmarks.machine import ROOT, processor
 from benchmarks.scaling_simulation import Machine, perfect_s, simulate
 from hpc import ledger
 from hpc.launch import LONGEST_WAIT_S
