@@ -93,7 +93,7 @@ def test_a_cache_that_others_can_write_is_one_line_and_no_store(
 
 
 def test_a_deadline_that_no_unit_keeps_is_refused() -> None:
-    sections = ["run.deadline=2s", "run.shard=[64, 64]", "integrator.steps=1000000000", "integrator.early_stop=false"]
+    sections = ["run.deadline=30s", "run.shard=[64, 64]", "integrator.steps=1000000000", "integrator.early_stop=false"]
     done = horseshoe("run", "three-body", *(word for one in sections for word in ("--set", one)))
     assert done.returncode == 2
     assert done.stderr.startswith("horseshoe: run.shard: a unit may take ")
