@@ -6,6 +6,7 @@ Pure functions of values. Never reads a store and never decides a range.
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,18 @@ from kernels.errors import RequestError
 
 MISSING = (128, 128, 128)
 """The flat grey of what is not computed yet."""
+
+FAMILIAR_MAPS = frozenset({"inferno", "viridis", "twilight_shifted", "tab10"})
+FAMILIAR_COLOURS = frozenset({"black", "white"})
+HEXADECIMAL = re.compile("#[0-9a-fA-F]{6}")
+
+
+def check(colormap: str, background: str) -> None:
+    """Refuse (RequestError) what `table` and `colour` refuse; nothing is imported for the names that are the defaults."""
+    if colormap not in FAMILIAR_MAPS:
+        table(colormap)
+    if background not in FAMILIAR_COLOURS and not HEXADECIMAL.fullmatch(background):
+        colour(background)
 
 
 @cache

@@ -93,8 +93,7 @@ def resolve(attributes: Mapping[str, Any], overrides: Mapping[str, Any] | None =
         raise RequestError("picture.shade: azimuth and height are finite numbers")
     if picture.frames is not None and picture.frames < 1:
         raise RequestError(f"picture.frames: {picture.frames} is less than 1")
-    colour.table(picture.colormap)
-    colour.colour(picture.background)
+    colour.check(picture.colormap, picture.background)
     return picture
 
 

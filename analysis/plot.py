@@ -99,6 +99,5 @@ def resolve(attributes: Mapping[str, Any], overrides: Mapping[str, Any] | None =
         plot = msgspec.structs.replace(plot, colormap="tab10" if plot.figure in ("curves", "scatter") else "viridis")
     if plot.figure == "scatter" and plot.value and "colormap" not in merged:
         plot = msgspec.structs.replace(plot, colormap="viridis")
-    colour.table(plot.colormap)
-    colour.colour(plot.background)
+    colour.check(plot.colormap, plot.background)
     return plot

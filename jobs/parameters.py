@@ -88,7 +88,7 @@ def check_picture(picture: Picture, *, arrays: Iterable[str], parameters: Iterab
     Raises RequestError naming the key: settings as `analysis.picture.resolve` looks at them, unknown names, values that
     are not real.
     """
-    # It loads matplotlib, which a list of jobs does without.
+    # It takes its time, and may load matplotlib: a list of jobs does without.
     from analysis.blocks import value_of
     from analysis.picture import resolve
 

@@ -71,7 +71,7 @@ def check_plot(picture: Plot, *, names: Iterable[str]) -> None:
 
     Raises RequestError naming the key.
     """
-    # It loads matplotlib, which a list of jobs does without.
+    # It takes its time, and may load matplotlib: a list of jobs does without.
     from analysis.plot import resolve
 
     known = frozenset(names)

@@ -72,3 +72,21 @@ def test_list_is_light() -> None:
     loaded = modules_after(LIST)
     assert "jobs.commands.list" in loaded
     assert loaded.isdisjoint({"mpi4py", "cupy", "torch", "dask", "distributed", "matplotlib", "zarr", "numpy"})
+
+
+RUN = """
+import sys
+from hpc import launch
+from jobs.cli import dispatch
+def leave(comm, code):
+    print(code, *sys.modules)
+    sys.exit(0)
+launch.leave = leave
+dispatch(["run", "mandelbrot", "--set", "view.resolution=[8, 8]", "--set", "run.progress='none'", "--out", sys.argv[1]])
+"""
+
+
+def test_a_run_on_the_host_starts_without_cupy_and_matplotlib(tmp_path: Path) -> None:
+    loaded = modules_after(RUN, str(tmp_path / "a.zarr"))
+    assert {"0", "mpi4py.MPI", "zarr"} <= loaded
+    assert loaded.isdisjoint({"cupy", "torch", "dask", "matplotlib"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -33,6 +35,8 @@ def main(job: JobName, /, *, out: Out = None, overrides: Overrides = ()) -> NoRe
 
 def _run(job: str, out: Path | None, overrides: Sequence[str], stops: Stops) -> NoReturn:
     """Load the job on rank 0, compute it on all ranks and leave."""
+    with _hidden("cupy"):
+        import zarr  # noqa: F401
     from hpc import launch, schedule, store, torchrun
     from hpc.refusals import resolved
     from jobs import model
@@ -57,6 +61,23 @@ def _run(job: str, out: Path | None, overrides: Sequence[str], stops: Stops) -> 
     if comm.rank == 0 and code != launch.EXIT_REQUEST:
         launch.announce(place)
     launch.leave(comm, code)
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let a package seem absent for a while.
+
+    Zarr imports CuPy wherever it is installed, which doubles the time of its own import on every rank; what it is handed
+    here lies in host memory. Kernels that need CuPy import it later as ever.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _device(job: Job) -> str | None:

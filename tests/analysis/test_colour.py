@@ -45,3 +45,21 @@ def test_unknown_maps_name_the_nearest(wrong: str, nearest: str) -> None:
     with pytest.raises(RequestError, match=rf"picture\.colormap.*nearest name is '{nearest}") as caught:
         colour.table(wrong)
     assert "\n" not in str(caught.value)
+
+
+def test_familiar_names_are_what_they_seem() -> None:
+    for name in sorted(colour.FAMILIAR_MAPS):
+        assert len(colour.table(name)) > 1
+    for name in [*sorted(colour.FAMILIAR_COLOURS), "#12aBfF"]:
+        assert colour.HEXADECIMAL.fullmatch(name) or colour.colour(name) in {(0, 0, 0), (255, 255, 255)}
+
+
+@pytest.mark.parametrize(
+    ("colormap", "background", "key"),
+    [("infernal", "black", "colormap"), ("inferno", "blakc", "background"), ("inferno", "#12345g", "background")],
+)
+def test_a_check_refuses_what_cannot_be_drawn(colormap: str, background: str, key: str) -> None:
+    with pytest.raises(RequestError, match=rf"picture\.{key}"):
+        colour.check(colormap, background)
+    colour.check("cmr.ember_r", "tab:orange")
+    colour.check("inferno", "#12aBfF")
