@@ -47,7 +47,7 @@ test: lint
 
 check: $(VENV)/.dev
 	@mkdir -p build
-	$(BIN)/python -m pytest --timeout 3600 -m "check and not gpu" --junitxml build/checks.xml; code=$$?; \
+	$(BIN)/python -m pytest --timeout 3600 -o faulthandler_timeout=3600 -m "check and not gpu" --junitxml build/checks.xml; code=$$?; \
 		$(BIN)/python -m benchmarks.checks build/checks.xml; exit $$code
 
 bench: $(VENV)/.bench
