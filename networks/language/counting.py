@@ -17,8 +17,9 @@ def parameters(settings: Settings) -> int:
     embedding = settings.vocabulary * settings.width
     places = settings.context * settings.width if settings.positions == "learned" else 0
     head = 0 if settings.tied else embedding
+    embedding_map = settings.width * (settings.width + 1) if settings.embedding_map else 0
     final_norm = norm_parameters(settings) if settings.final_norm else 0
-    return embedding + places + head + final_norm + settings.depth * block_parameters(settings)
+    return embedding + embedding_map + places + head + final_norm + settings.depth * block_parameters(settings)
 
 
 def block_parameters(settings: Settings) -> int:

@@ -24,6 +24,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.settings = settings
         self.embedding = nn.Embedding(settings.vocabulary, settings.width)
+        self.embedding_map = nn.Linear(settings.width, settings.width) if settings.embedding_map else nn.Identity()
         self.places = nn.Embedding(settings.context, settings.width) if settings.positions == "learned" else None
         self.dropout = nn.Dropout(settings.dropout)
         self.blocks = nn.ModuleList(block(settings) for _ in range(settings.depth))
@@ -44,7 +45,7 @@ class LanguageModel(nn.Module):
         """What the last block gives, [sample, place, feature]."""
         length = tokens.shape[1]
         assert length <= self.settings.context
-        x: Tensor = self.embedding(tokens)
+        x: Tensor = self.embedding_map(self.embedding(tokens))
         if self.places is not None:
             x = x + self.places.weight[:length]
         x = self.dropout(x)

@@ -55,6 +55,7 @@ class Settings:
     bias: bool = True
     residual: bool = True
     tied: bool = False
+    embedding_map: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:

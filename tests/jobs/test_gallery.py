@@ -16,21 +16,28 @@ from .conftest import compute_store
 
 LONG = {
     "architectures-stories-small",
+    "attention-weights-small",
+    "deep-mixer-stories-small",
     "deliveries",
     "deliveries-control-cost-times-busy",
     "deliveries-control-ten-deliverers",
     "deliveries-cut-cost",
-    "encoder-deliveries",
+    "embedding-map-stories-small",
+    "encoder-deliveries-small",
     "expanded-mixer-stories-small",
+    "gpt-stories-small",
     "hybrid-stories-small",
     "linear-deliveries",
     "llama-heads-stories-small",
+    "llama-ranks-stories-small",
     "lstm-places",
     "mixer-positions-stories-small",
     "mixer-scaling-small",
     "multi-head-mixer-stories-small",
     "parallel-mixer-stories-small",
     "rotation-invariant-stories-small",
+    "samples-stories-small",
+    "transformer-scaling-small",
 }
 """Jobs whose checks take more than about ten seconds: part of `make check`."""
 

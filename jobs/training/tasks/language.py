@@ -136,6 +136,9 @@ class Model(Section, frozen=True, kw_only=True):
     tied: bool = False
     """Whether the head uses the weights of the embedding."""
 
+    embedding_map: bool = False
+    """Whether a linear map of the features stands behind the embedding."""
+
     dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     """Share of features dropped behind the embedding and behind each part, in training."""
 

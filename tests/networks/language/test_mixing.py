@@ -26,6 +26,7 @@ CHOICES: dict[str, Mapping[str, Any]] = {
     "flat-position-every": {"positions": "every-block"},
     "flat-post": {"order": "post", "feed_forward": "relu"},
     "flat-no-residual": {"residual": False, "norm": "rms"},
+    "flat-embedding-map": {"embedding_map": True},
     "expanded": {"mixing": "expanded"},
     "expanded-half": {"mixing": "expanded", "expansion": 0.5},
     "expanded-kernel-4": {"mixing": "expanded", "kernel": 4, "expansion": 1.0},

@@ -120,6 +120,15 @@ def test_a_tied_head_is_the_embedding() -> None:
     torch.testing.assert_close(model(tokens), expected)
 
 
+def test_a_map_behind_the_embedding() -> None:
+    model, tokens = draw(embedding_map=True, depth=1), some_tokens()
+    seen: list[torch.Tensor] = []
+    model.blocks[0].register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    model(tokens)
+    expected = model.embedding.weight[tokens] @ model.embedding_map.weight.T + model.embedding_map.bias
+    torch.testing.assert_close(seen[0], expected)
+
+
 def test_a_tied_model_begins_near_chance() -> None:
     model, tokens = draw(tied=True, width=64, positions="learned", final_norm=True), some_tokens(64)
     with torch.no_grad():
@@ -174,6 +183,7 @@ def test_the_loss_is_in_nats_and_shifted_by_one() -> None:
         {"mixing": "series", "kernel": 4},
         {"mixing": "side-by-side"},
         {"positions": "every-block"},
+        {"positions": "learned", "embedding_map": True, "tied": True},
     ],
 )
 def test_parameters_by_formula_are_those_counted(choices: dict[str, Any]) -> None:
