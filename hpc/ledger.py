@@ -188,7 +188,7 @@ class Follower:
     def _new_lines(self, name: str) -> Iterator[bytes]:
         """The lines of a file that have been completed since the last look."""
         try:
-            with (self._folder / name).open("rb") as file:
+            with open_regular(self._folder / name) as file:
                 file.seek(self._read_bytes.setdefault(name, 0))
                 for line in iter(partial(file.readline, MOST_LINE_BYTES), b""):
                     if len(line) < MOST_LINE_BYTES and not line.endswith(b"\n"):

@@ -6,6 +6,7 @@ Owns what counts as bad and which records are to be taken back. Never mends a sh
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpc.durable import PARTIAL_SUFFIX
+from hpc.given import open_regular
 from hpc.ledger import Record, Revocation, read_records
 from hpc.reading import Reader, open_for_reading
 from hpc.store import revoke as write_revocations
@@ -117,11 +119,9 @@ def _check_unit(reader: Reader, arrays: list[str], records: list[Record]) -> tup
 def _measure(file: Path, sizes: set[int]) -> tuple[int, str] | None:
     """Size in bytes and sha256 of a file; None where it is absent, unreadable or of a size that no record has."""
     try:
-        size = file.stat().st_size
-        if size not in sizes:
-            return None
-        with file.open("rb") as stream:
-            return size, hashlib.file_digest(stream, "sha256").hexdigest()
+        with open_regular(file) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            return (size, hashlib.file_digest(stream, "sha256").hexdigest()) if size in sizes else None
     except OSError:
         return None
 

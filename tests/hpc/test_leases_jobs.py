@@ -17,7 +17,7 @@ from hpc import leases, runs
 
 pytestmark = pytest.mark.mpi
 
-EXIT_STOPPED = 75
+EXIT_REQUEST, EXIT_STOPPED = 2, 75
 QUICK = ("--tempo", 0.2, 1.0, 0.05)
 
 
@@ -149,3 +149,42 @@ def cpu_s(pid: int) -> float:
     """Processor time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "code", "reason"),
+    [
+        ("partial.0.0.lease", "pipe", 0, ""),
+        ("partial.0.0.lease", "/dev/zero", EXIT_REQUEST, "cannot be written (Too many levels of symbolic links)"),
+        ("stranger.beat", "pipe", 0, ""),
+    ],
+)
+def test_a_lease_that_is_no_file_holds_up_nobody(
+    tmp_path: Path, engine: Any, name: str, target: str, code: int, reason: str
+) -> None:
+    """Whoever had a store before may have left anything in it."""
+    store = tmp_path / "toy.zarr"
+    assert engine.run(1, store)[0] == 0
+    for path in [*(store / "ledger").iterdir(), *(store / "partial" / "c").rglob("0")]:
+        if path.is_file():
+            path.unlink()
+    (store / "leases").mkdir()
+    if target == "pipe":
+        os.mkfifo(store / "leases" / name)
+    else:
+        (store / "leases" / name).symlink_to(target)
+    found, _, err = engine.run(1, store, *QUICK)
+    lines = [line for line in err.splitlines() if "computed by another run" not in line]
+    assert (found, len(lines)) == (code, int(code != 0)), err
+    assert reason in err
+    assert "Traceback" not in err
+
+
+def test_a_pipe_among_the_ledgers_ends_a_job_with_a_line(tmp_path: Path, engine: Any, start: Any) -> None:
+    store = tmp_path / "toy.zarr"
+    job = start("one", 2, store, "--seconds", 0.3)
+    wait_until(lambda: units_by_host(store), engine)
+    os.mkfifo(store / "ledger" / "stranger-0.jsonl")
+    code, err = finish(job, engine)
+    assert (code, err.count("\n")) == (EXIT_REQUEST, 1)
+    assert "stranger-0.jsonl: cannot be read (not a regular file)" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from hpc.leases import LeaseFolder, Tempo
 from hpc.ledger import Follower, LedgerFile, Record, encode
 from hpc.messages import End, Report
 from hpc.sharing import MOST_BLOCKS, Blocks, SharedStage, Sharing
+from kernels.errors import RequestError
 
 EXIT_REQUEST = 2
 EXIT_STOPPED = 75
@@ -164,6 +166,20 @@ def test_a_follower_reads_what_is_new_and_whole(tmp_path: Path) -> None:
     (folder / "c-3-1.jsonl").write_bytes(lines[4] + encode(Record("partial", 6, "c-3", 1.0, {})))
     assert look() == [4]
     assert look("c-3") == []
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero"])
+def test_a_follower_waits_for_no_pipe(tmp_path: Path, target: str) -> None:
+    """It reads in a thread that rank 0 waits for."""
+    (tmp_path / "ledger").mkdir()
+    follower = Follower(tmp_path, "a-1", frozenset())
+    name = tmp_path / "ledger" / "b-2-0.jsonl"
+    if target == "pipe":
+        os.mkfifo(name)
+    else:
+        name.symlink_to(target)
+    with pytest.raises(RequestError, match=r"b-2-0.jsonl: cannot be read \(not a regular file\)"):
+        follower.look("partial", 6, frozenset())
 
 
 class Wells:

@@ -206,7 +206,7 @@ def test_what_is_no_file_is_not_waited_for(
     assert ("not a regular file" in capsys.readouterr().err) == (name not in without_harm)
 
 
-@pytest.mark.parametrize("name", ["times", "times/c", "times/c/0", "ledger", "runs", "logs"])
+@pytest.mark.parametrize("name", ["times", "times/c", "times/c/0", "ledger", "leases", "runs", "logs"])
 def test_nothing_is_written_through_a_link(place: Path, tmp_path: Path, name: str) -> None:
     """Whoever goes on with a store of a stranger writes into that store alone."""
     inside, outside = place / name, tmp_path / "outside"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -210,6 +212,17 @@ def test_a_ledger_that_cannot_be_read_is_not_an_empty_one(filled):
     ledger.parent.write_text("")
     with pytest.raises(RequestError, match=r"ledger: cannot be read \(Not a directory\)"):
         verify(filled)
+
+
+def test_a_pipe_in_place_of_a_shard_is_not_waited_for(filled):
+    """Whatever size the ledger of a stranger says that it has."""
+    shard = next(file for file in sorted(filled.rglob("c/**/*")) if file.is_file())
+    shard.unlink()
+    os.mkfifo(shard)
+    (ledger,) = (filled / "ledger").iterdir()
+    size = r'"files":{"([a-z]+)":\[\d+,'
+    ledger.write_text(re.sub(size, r'"files":{"\1":[0,', ledger.read_text()))
+    assert shard.relative_to(filled).as_posix() in {fault.file for fault in verify(filled) if fault.kind == "damaged"}
 
 
 def test_paths_that_no_disk_takes_are_one_line(tmp_path):
