@@ -32,6 +32,7 @@ LONG = {
     "llama-ranks-stories-small",
     "lstm-places",
     "mixer-positions-stories-small",
+    "mixer-precision-small",
     "mixer-scaling-small",
     "multi-head-mixer-stories-small",
     "parallel-mixer-stories-small",

@@ -16,7 +16,7 @@ from networks.geometry.atlas import (
     sample_torus,
     torus_residual,
 )
-from networks.geometry.charts import inversion, jacobian_determinants, stereographic
+from networks.geometry.charts import inversion, jacobian_determinants, stereographic, torus
 from networks.geometry.groups import (
     ALGEBRAS,
     GROUPS,
@@ -82,6 +82,23 @@ def test_points_of_the_torus() -> None:
     by_angle = sample_torus(20_000, seeded(), DOUBLE, by_area=False)
     assert outside == pytest.approx(0.5 + 1 / (3 * math.pi), abs=0.012)
     assert float((torch.hypot(by_angle[:, 0], by_angle[:, 1]) > 3).double().mean()) == pytest.approx(0.5, abs=0.012)
+
+
+def test_the_torus_needs_its_four_charts() -> None:
+    charts = MANIFOLDS["torus"].charts
+    angles = torch.tensor([[first, second] for first in (0.0, math.pi) for second in (0.0, math.pi)], dtype=DOUBLE)
+    corners = torus(angles[:, 0], angles[:, 1], 3.0, 1.0)
+    # Rounding would put pi a little to one side; signs and zeros are exact where they are said.
+    corners = torch.where(corners.abs() < 1e-12, 0.0, corners)
+    inside = torch.stack([chart.contains(corners) for chart in charts])
+    assert inside.sum(dim=0).tolist() == [1, 1, 1, 1]
+    assert inside.sum(dim=1).tolist() == [1, 1, 1, 1]
+
+    # Each leaves out two circles.
+    around = torch.linspace(0.1, 6.2, 50, dtype=DOUBLE)
+    on_its_edge = torus(torch.zeros_like(around), around, 3.0, 1.0)
+    assert not charts[0].contains(on_its_edge).any()
+    assert charts[3].contains(on_its_edge).all()
 
 
 @pytest.mark.parametrize("name", sorted(GROUPS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -24,14 +25,23 @@ def ten_deliverers(columns: tables.Columns) -> np.ndarray:
     return 10 * columns["Total Deliverers"]
 
 
+def cost_times_busy(columns: tables.Columns) -> np.ndarray:
+    return columns["Cost"] / 100 * columns["Busy Deliverers"]
+
+
 def make_task(
-    build: Callable[[], nn.Module], *, count: int = 400, compact: bool = False, cost_width: int = 5
+    build: Callable[[], nn.Module],
+    *,
+    count: int = 400,
+    compact: bool = False,
+    cost_width: int = 5,
+    target: Callable[[tables.Columns], np.ndarray] = ten_deliverers,
 ) -> RegressionTask:
     fields = tuple(Field(one.name, cost_width) if one.name == "Cost" else one for one in tables.DELIVERIES)
 
     def load() -> tables.Encoded:
         table = tables.read(sources.generated("deliveries", count, 1))
-        return tables.encode(table, FixedWidth(fields, too_long="cut"), ten_deliverers)
+        return tables.encode(table, FixedWidth(fields, too_long="cut"), target)
 
     return RegressionTask(load, build, loss="absolute", compact=compact, num_shown=100, scale=100.0, seed=1)
 
@@ -200,6 +210,33 @@ def test_a_trained_layer_embeds_the_target() -> None:
     assert found["final_determination"] > 0.9
     assert found["embedding"] > 0.9
     assert found["embedding_untrained"] < 0.3
+
+
+def test_cut_costs_are_predicted_too_low() -> None:
+    """A cost of five digits in room for four is read as a tenth of itself."""
+    shares = {}
+    for width in (5, 4):
+        length = LENGTH - 5 + width
+        task = make_task(
+            functools.partial(models.Perceptron, length, SYMBOLS, (100, 20), 0.0),
+            count=4000,
+            cost_width=width,
+            target=cost_times_busy,
+        )
+        if width == 5:
+            costs = np.array([float(row[3]) for row in task.rows.encoding.decode(task.rows.codes[task.rows.valid])])
+            assert task.rows.encoding.fields[3].name == "Cost"
+            five_digits = torch.from_numpy(costs >= 10_000)
+            assert 10 < five_digits.sum() < 100
+        torch.manual_seed(1)
+        model = task.model()
+        train(task, model, epochs=20)
+        rows = task.evaluation_batch(range(task.num_evaluation_samples))
+        with torch.no_grad():
+            predicted = 100 * model.eval()(rows["symbols"])
+        shares[width] = float(predicted[five_digits].sum() / rows["target"][five_digits].sum())
+    assert shares[5] > 0.8
+    assert shares[4] < 0.5
 
 
 def test_compact_rows_lose_their_places() -> None:
