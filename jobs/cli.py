@@ -54,6 +54,7 @@ def build() -> App:
         result_action="return_value",
         print_error=False,
         exit_on_error=False,
+        suppress_keyboard_interrupt=False,
     )
     for verb, summary in VERBS.items():
         app.command(f"jobs.commands.{verb}:main", name=verb, help=summary, help_epilogue=f"Example: {EXAMPLES[verb]}")

@@ -42,7 +42,7 @@ TOLD_WHILE_IMPORTING = """
 import os, signal, sys
 class Told:
     def find_spec(self, name, path=None, target=None):
-        if name == "cyclopts":
+        if name == "{module}":
             sys.meta_path.remove(self)
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Told())
@@ -52,14 +52,16 @@ cli.main(sys.argv[1:])
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("module", "words", "line"),
     [
-        (["run", "three-body", *SMALL], "stopped early (SIGINT); the same command goes on"),
-        (["list"], "interrupted; the same command does it again"),
+        ("cyclopts", ["run", "three-body", *SMALL], "stopped early (SIGINT); the same command goes on"),
+        ("cyclopts", ["list"], "interrupted; the same command does it again"),
+        ("jobs.commands.list", ["list"], "interrupted; the same command does it again"),
     ],
 )
-def test_ctrl_c_while_the_command_line_is_imported(tmp_path: Path, words: list[str], line: str) -> None:
-    command = [sys.executable, "-c", TOLD_WHILE_IMPORTING, *words]
+def test_ctrl_c_while_something_is_imported(tmp_path: Path, module: str, words: list[str], line: str) -> None:
+    """The command line's parser, or a verb, which the parser calls."""
+    command = [sys.executable, "-c", TOLD_WHILE_IMPORTING.format(module=module), *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (EXIT_STOPPED, "", f"horseshoe: {line}\n")
     assert not list(tmp_path.iterdir())
