@@ -56,7 +56,7 @@ class Recurrent(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A transformer encoder over one-hot symbols, whose places are laid side by side before two dense layers.
+    """A transformer encoder over one-hot symbols, whose places are laid side by side before dense layers: `hidden`, then one.
 
     Without `positions` the encoder itself is equivariant under permutations of the places; only the dense layers tell them
     apart. The number is not negative: a ReLU comes last where `rectified`.
@@ -70,7 +70,7 @@ class Encoder(nn.Module):
         depth: int,
         heads: int,
         feed_forward: int,
-        hidden: int,
+        hidden: Sequence[int],
         dropout: float,
         positions: bool,
         rectified: bool,
@@ -79,8 +79,9 @@ class Encoder(nn.Module):
         layer = nn.TransformerEncoderLayer(symbols, heads, feed_forward, dropout, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Linear(length * symbols, hidden)
-        self.last = nn.Linear(hidden, 1)
+        sizes = [length * symbols, *hidden]
+        self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
+        self.last = nn.Linear(sizes[-1], 1)
         self.rectified = rectified
         table = sinusoids(length, symbols) if positions else torch.zeros(length, symbols)
         self.register_buffer("positions", table, persistent=False)
@@ -91,8 +92,11 @@ class Encoder(nn.Module):
         return cast(Tensor, self.encoder(self.dropout(x + positions)))
 
     def features(self, x: Tensor) -> Tensor:
-        """The dense layer before the last: (batch, hidden)."""
-        return torch.relu(self.hidden(self.encoded(x).flatten(1)))
+        """The dense layer before the last: (batch, hidden[-1])."""
+        h = self.encoded(x).flatten(1)
+        for layer in self.hidden:
+            h = torch.relu(layer(h))
+        return h
 
     def forward(self, x: Tensor) -> Tensor:
         """One number a sample: (batch,)."""

@@ -86,6 +86,9 @@ class Model(Section, frozen=True, kw_only=True):
     width: Width = 64
     """Size of the LSTM's state, and of the dense layer after the encoder."""
 
+    extra_width: Annotated[int, msgspec.Meta(ge=0, le=1 << 16)] = 0
+    """Size of one more dense layer behind that of the encoder; 0: none."""
+
     depth: Annotated[int, msgspec.Meta(ge=1, le=64)] = 3
     """Layers of the LSTM and of the encoder."""
 
@@ -189,7 +192,7 @@ def _builder(length: int, symbols: int, model: Model) -> Callable[[], nn.Module]
                 depth=model.depth,
                 heads=model.heads,
                 feed_forward=model.feed_forward,
-                hidden=model.width,
+                hidden=(model.width, *([model.extra_width] if model.extra_width else [])),
                 dropout=model.dropout,
                 positions=model.positions,
                 rectified=model.rectified,

@@ -146,7 +146,7 @@ def make_encoder(*, positions: bool) -> models.Encoder:
         depth=2,
         heads=5,
         feed_forward=40,
-        hidden=50,
+        hidden=(50, 10),
         dropout=0.1,
         positions=positions,
         rectified=True,
@@ -162,6 +162,7 @@ def test_an_encoder_without_positions_is_equivariant() -> None:
     assert (told.encoded(x)[:, order] - told.encoded(x[:, order])).abs().max() > 1e-2
     assert (plain(x) - plain(x[:, order])).abs().max() > 1e-6
     assert plain(x).min() >= 0
+    assert plain.features(x).shape == (4, 10)
 
 
 def test_positions_are_sines_and_cosines() -> None:
