@@ -52,21 +52,50 @@ def _full_precision(device: str) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
+class HeadNetworks(nn.Module):
+    """A dense network for each head, of `depth` hidden layers as wide as the heads together; their outputs side by side."""
+
+    def __init__(self, width: int, heads: int, depth: int, *, bias: bool) -> None:
+        super().__init__()
+
+        def network() -> nn.Sequential:
+            hidden = [part for _ in range(depth) for part in (nn.Linear(width, width, bias=bias), nn.GELU())]
+            return nn.Sequential(*hidden, nn.Linear(width, width // heads, bias=bias))
+
+        self.networks = nn.ModuleList(network() for _ in range(heads))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., feature] to the same."""
+        return torch.cat([network(x) for network in self.networks], dim=-1)
+
+
 class Attention(nn.Module):
     """Multi-head attention in which no place sees a later one.
 
     Scores are q.k / sqrt(n), -|q - k| or -|q - k|^2. The latter two do not change when queries and keys are turned or moved
-    together at the heads; a turn of the input changes all three, since it passes different projections.
+    together at the heads; a turn of the input changes all three, since it passes different projections. These are linear,
+    or networks of `projection_depth` hidden layers for each head.
     """
 
     def __init__(
-        self, width: int, heads: int, *, score: Score = "dot", rotary: bool = False, bias: bool = True
+        self,
+        width: int,
+        heads: int,
+        *,
+        score: Score = "dot",
+        rotary: bool = False,
+        bias: bool = True,
+        projection_depth: int = 0,
     ) -> None:
         super().__init__()
         self.heads, self.score, self.rotary = heads, score, rotary
-        self.query = nn.Linear(width, width, bias=bias)
-        self.key = nn.Linear(width, width, bias=bias)
-        self.value = nn.Linear(width, width, bias=bias)
+
+        def projection() -> nn.Module:
+            if not projection_depth:
+                return nn.Linear(width, width, bias=bias)
+            return HeadNetworks(width, heads, projection_depth, bias=bias)
+
+        self.query, self.key, self.value = projection(), projection(), projection()
         self.output = nn.Linear(width, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -95,7 +95,14 @@ def norm(settings: Settings) -> nn.Module:
 def attention(settings: Settings) -> Attention:
     """The attention of a block."""
     rotary = settings.positions == "rope"
-    return Attention(settings.inner_width, settings.heads, score=settings.score, rotary=rotary, bias=settings.bias)
+    return Attention(
+        settings.inner_width,
+        settings.heads,
+        score=settings.score,
+        rotary=rotary,
+        bias=settings.bias,
+        projection_depth=settings.projection_depth,
+    )
 
 
 def mixings(settings: Settings) -> list[nn.Module]:

@@ -36,6 +36,8 @@ def mixing_parameters(settings: Settings) -> int:
     """Numbers of the token mixing of one block. Those between places do not depend on the width."""
     places, width = settings.context, settings.inner_width
     linear = width * width + (width if settings.bias else 0)
+    # Hidden layers of each head's networks are as wide as all heads; what comes out is shared among them.
+    projection = settings.heads * settings.projection_depth * linear + linear
     one_map = places * places * settings.kernel + places
     match settings.mixing:
         case "flat":
@@ -48,9 +50,9 @@ def mixing_parameters(settings: Settings) -> int:
         case "multi-head":
             return settings.heads * one_map + 2 * linear
         case "attention":
-            return 4 * linear
+            return 3 * projection + linear
         case "series" | "side-by-side":
-            return 4 * linear + one_map
+            return 3 * projection + linear + one_map
 
 
 def norm_parameters(settings: Settings) -> int:

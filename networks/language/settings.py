@@ -32,8 +32,8 @@ class Settings:
     """A causal language model: tokens [sample, place] to logits [sample, place, word].
 
     `series` is attention, then a flat mixer, then the feed-forward network, each with its own residual; `side-by-side`
-    adds attention and flat mixer of the same input. `expansion`, `convolutions`, `kernel`, `heads` and `score` count
-    where the mixing has such a thing.
+    adds attention and flat mixer of the same input. `expansion`, `convolutions`, `kernel`, `heads`, `score` and
+    `projection_depth` count where the mixing has such a thing.
     """
 
     vocabulary: int
@@ -46,6 +46,7 @@ class Settings:
     convolutions: int = 2
     heads: int = 4
     score: Score = "dot"
+    projection_depth: int = 0
     positions: Positions = "none"
     norm: Norm = "layer"
     order: Order = "pre"

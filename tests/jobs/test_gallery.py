@@ -26,6 +26,7 @@ LONG = {
     "encoder-deliveries-small",
     "expanded-mixer-stories-small",
     "gpt-stories-small",
+    "head-networks-stories-small",
     "hybrid-stories-small",
     "linear-deliveries",
     "llama-heads-stories-small",

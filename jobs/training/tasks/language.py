@@ -108,6 +108,9 @@ class Model(Section, frozen=True, kw_only=True):
     score: Literal["dot", "distance", "squared-distance"] = "dot"
     """What attention compares queries and keys by: their product, or minus their distance."""
 
+    projection_depth: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Hidden layers of the networks that make queries, keys and values of each head; 0: linear maps."""
+
     positions: Literal["auto", "none", "learned", "rope", "first-block", "every-block"] = "auto"
     """None; learned and added; rotary (attention only); or a feature of its own, given to the first block or to every one
     (mixers only). `auto` is rotary with attention, none with mixers."""
@@ -173,6 +176,8 @@ def _check_model(model: Model) -> None:
         raise RequestError(f"model.positions: {model.positions} is for mixers alone; use rope or learned")
     if model.score != "dot" and not attention:
         raise RequestError(f"model.score: {model.score} needs attention, which {model.mixing} has not")
+    if model.projection_depth and not attention:
+        raise RequestError(f"model.projection_depth: networks of heads need attention, which {model.mixing} has not")
     width = model.width + feature
     if (attention or model.mixing == "multi-head") and width % model.heads:
         why = " and one more for the position" if feature else ""

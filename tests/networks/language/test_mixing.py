@@ -36,6 +36,7 @@ CHOICES: dict[str, Mapping[str, Any]] = {
     "attention": {"mixing": "attention", "heads": 2},
     "attention-learned": {"mixing": "attention", "heads": 1, "positions": "learned"},
     "attention-rope": {"mixing": "attention", "heads": 2, "positions": "rope", "feed_forward": "swiglu"},
+    "attention-networks": {"mixing": "attention", "heads": 2, "positions": "rope", "projection_depth": 2},
     "distance": {"mixing": "attention", "heads": 2, "score": "distance", "positions": "learned"},
     "squared-distance": {"mixing": "attention", "heads": 2, "score": "squared-distance", "positions": "rope"},
     "series": {"mixing": "series", "heads": 2, "positions": "rope"},

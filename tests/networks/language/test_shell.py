@@ -95,6 +95,30 @@ def test_attention_weights_reproduce_its_output() -> None:
     torch.testing.assert_close(attention.output(joined), attention(x)[0], atol=1e-6, rtol=1e-5)
 
 
+def test_each_head_has_networks_of_its_own() -> None:
+    attention = Attention(8, 2, projection_depth=1)
+    x = torch.randn(3, 6, 8)
+    first = attention.query.networks[0]  # type: ignore[index, union-attr]
+    expected = first[2](functional.gelu(first[0](x)))
+    torch.testing.assert_close(attention.query(x)[..., :4], expected)
+    # What one head's networks say is in the other's queries nowhere.
+    attention.query(x)[..., 4:].square().sum().backward()
+    assert first[0].weight.grad.abs().max() == 0
+    # Linear maps in place of the networks: the plain layer.
+    plain = Attention(8, 2)
+    for name in ("query", "key", "value"):
+        networks = getattr(attention, name).networks
+        weight, bias = getattr(plain, name).weight, getattr(plain, name).bias
+        for head, network in enumerate(networks):
+            rows = slice(4 * head, 4 * head + 4)
+            networks[head] = network[2]
+            with torch.no_grad():
+                network[2].weight.copy_(weight[rows])
+                network[2].bias.copy_(bias[rows])
+    attention.output.load_state_dict(plain.output.state_dict())
+    torch.testing.assert_close(attention(x), plain(x), atol=1e-6, rtol=1e-5)
+
+
 @pytest.mark.parametrize("positions", ["first-block", "every-block"])
 def test_a_position_feature_is_seen_and_none_is_the_plain_model(positions: Any) -> None:
     tokens = torch.ones(2, 12, dtype=torch.int64)
@@ -181,7 +205,7 @@ def test_the_loss_is_in_nats_and_shifted_by_one() -> None:
         {"mixing": "attention", "positions": "learned", "final_norm": True, "feed_forward": "relu"},
         {"mixing": "attention", "feed_forward": "swiglu", "widening": 2.5},
         {"mixing": "series", "kernel": 4},
-        {"mixing": "side-by-side"},
+        {"mixing": "side-by-side", "projection_depth": 1, "heads": 4},
         {"positions": "every-block"},
         {"positions": "learned", "embedding_map": True, "tied": True},
     ],
