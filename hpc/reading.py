@@ -179,8 +179,11 @@ def open_for_reading(path: Path | str) -> Reader:
             )
     if (fault := _fault_of(stated["job"])) is not None:
         raise RequestError(f"{path / METADATA_NAME}: damaged: {fault}; restore the file from a copy")
-    if not isinstance(root[IDENTITY_ATTRIBUTE], dict) or not isinstance(root.get(CONSTANTS_ATTRIBUTE, []), list):
-        raise RequestError(f"{path / METADATA_NAME}: damaged: no {IDENTITY_ATTRIBUTE}; restore the file from a copy")
+    constants = root.get(CONSTANTS_ATTRIBUTE, [])
+    has_names = isinstance(constants, list) and all(isinstance(name, str) for name in constants)
+    if not isinstance(root[IDENTITY_ATTRIBUTE], dict) or not has_names:
+        lacking = CONSTANTS_ATTRIBUTE if not has_names else IDENTITY_ATTRIBUTE
+        raise RequestError(f"{path / METADATA_NAME}: damaged: no {lacking}; restore the file from a copy")
     try:
         return Reader(path, zarr.open_group(LocalStore(path, read_only=True), mode="r", zarr_format=3))
     except OSError as error:

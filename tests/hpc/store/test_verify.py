@@ -201,6 +201,15 @@ def test_damaged_root_attributes_are_one_line(filled, key, value):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("key", "value"), [("identity", [1]), ("constants", {}), ("constants", ["x", []])])
+def test_damaged_facts_of_the_plan_are_one_line(filled, key, value):
+    root = json.loads((filled / "zarr.json").read_text())
+    root["attributes"][key] = value
+    (filled / "zarr.json").write_text(json.dumps(root))
+    with pytest.raises(RequestError, match=f"zarr.json: damaged: no {key}; restore"):
+        open_for_reading(filled)
+
+
 def test_a_ledger_that_cannot_be_read_is_not_an_empty_one(filled):
     ledger = filled / "ledger/first-0.jsonl"
     ledger.rename(filled / "kept")
