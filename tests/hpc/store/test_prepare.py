@@ -72,9 +72,12 @@ def test_what_is_outside_the_identity_follows_the_latest_run(toy, filled):
     assert store.finished_units(filled, "map").all()
 
 
-def test_runs_that_start_at_once_share_one_store(toy, tmp_path):
-    place = tmp_path / "toy.zarr"
-    barrier, errors = threading.Barrier(4), []
+@pytest.mark.parametrize("is_there", [False, True])
+def test_runs_that_start_at_once_share_one_store(toy, tmp_path, is_there):
+    """Also in an empty folder that is there already."""
+    place, errors, barrier = tmp_path / "toy.zarr", [], threading.Barrier(4)
+    if is_there:
+        place.mkdir()
 
     def start(run_id: str) -> None:
         try:
@@ -90,6 +93,7 @@ def test_runs_that_start_at_once_share_one_store(toy, tmp_path):
         thread.join()
     assert errors == []
     assert [file.name for file in tmp_path.iterdir()] == ["toy.zarr"]
+    assert not list(place.glob("*.partial"))
     assert set(runs.read_runs(place)) == {f"run{number}" for number in range(4)}
     assert verify(place) == []
 
@@ -454,28 +458,6 @@ def test_a_folder_that_cannot_be_renamed_will_do(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "rename", refuse)
     store.prepare(place, toy.plan(), run_id="first")
     assert open_for_reading(place).arrays()
-
-
-def test_runs_that_start_at_once_share_a_folder(toy, tmp_path):
-    place, errors, barrier = tmp_path / "toy.zarr", [], threading.Barrier(4)
-    place.mkdir()
-
-    def start(run_id: str) -> None:
-        try:
-            barrier.wait()
-            store.prepare(place, toy.plan(), run_id=run_id)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=start, args=(f"run{number}",)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert not list(place.glob("*.partial"))
-    assert set(runs.read_runs(place)) == {f"run{number}" for number in range(4)}
-    assert verify(place) == []
 
 
 def test_what_died_in_a_folder_is_swept_or_said(toy, tmp_path, monkeypatch):
