@@ -5,6 +5,7 @@ Owns their files, their validity and which are kept. Reads safetensors and JSON 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -86,6 +87,8 @@ class Checkpoints:
         from safetensors.numpy import save_file as save_arrays
         from safetensors.torch import save_file
 
+        if self._folder.is_symlink():
+            raise OSError(errno.ELOOP, "a link inside the store leads out of it", str(self._folder))
         place = self._folder / str(contents.state.step)
         partial = partial_path(place, self._writer)
         shutil.rmtree(partial, ignore_errors=True)
@@ -110,9 +113,10 @@ class Checkpoints:
         return place
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints that are there, valid or not, the latest first."""
+        """Steps of the checkpoints that are there, valid or not, the latest first; what is behind a link is none."""
         try:
-            names = [entry.name for entry in self._folder.iterdir() if (entry / VALID_FILE).is_file()]
+            folders = [entry for entry in self._folder.iterdir() if not entry.is_symlink()]
+            names = [entry.name for entry in folders if (entry / VALID_FILE).is_file()]
         except OSError:
             return []
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)

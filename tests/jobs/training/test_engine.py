@@ -98,6 +98,23 @@ def test_a_damaged_checkpoint_is_none(train: Train, harm: str, tmp_path: Path) -
     assert tmp_path.is_dir()
 
 
+def test_no_checkpoint_is_written_through_a_link(train: Train, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(train(), 0, 1, "test-0")
+    contents = checkpoints.load(12)
+    inside, outside = checkpoints.place(12).parent, tmp_path / "outside"
+    inside.rename(outside)
+    inside.symlink_to(outside)
+    before = sorted((path, path.stat().st_mtime_ns) for path in outside.rglob("*"))
+    with pytest.raises(OSError, match="link"):
+        checkpoints.save(contents)
+    inside.unlink()
+    inside.mkdir()
+    checkpoints.place(8).symlink_to(outside / "12")
+    checkpoints.save(contents)
+    assert checkpoints.steps() == [12]
+    assert sorted((path, path.stat().st_mtime_ns) for path in outside.rglob("*")) == before
+
+
 def test_updates_that_would_spoil_the_weights_are_left_out(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     loss = ClassesTask.loss
     calls = []
