@@ -277,8 +277,10 @@ class Sharing:
             try:
                 return stage.look()
             except (OSError, RequestError) as error:
-                reason = getattr(error, "strerror", None) or error
-                stage.problem = f"{self._store}: cannot be written ({reason}); mend that, the same command goes on"
+                stage.problem = str(error)
+                if isinstance(error, OSError):
+                    place, reason = error.filename or self._store, error.strerror or error
+                    stage.problem = f"{place}: cannot be written ({reason}); mend that, the same command goes on"
                 log.error(stage.problem)
             except Exception as error:
                 stage.crash = error

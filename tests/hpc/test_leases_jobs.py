@@ -155,7 +155,12 @@ def cpu_s(pid: int) -> float:
     ("name", "target", "code", "reason"),
     [
         ("partial.0.0.lease", "pipe", 0, ""),
-        ("partial.0.0.lease", "/dev/zero", EXIT_REQUEST, "cannot be written (Too many levels of symbolic links)"),
+        (
+            "partial.0.0.lease",
+            "/dev/zero",
+            EXIT_REQUEST,
+            "partial.0.0.lease: cannot be written (Too many levels of symbolic links)",
+        ),
         ("stranger.beat", "pipe", 0, ""),
     ],
 )
@@ -187,4 +192,4 @@ def test_a_pipe_among_the_ledgers_ends_a_job_with_a_line(tmp_path: Path, engine:
     os.mkfifo(store / "ledger" / "stranger-0.jsonl")
     code, err = finish(job, engine)
     assert (code, err.count("\n")) == (EXIT_REQUEST, 1)
-    assert "stranger-0.jsonl: cannot be read (not a regular file)" in err
+    assert err.startswith(f"horseshoe: {store}/ledger/stranger-0.jsonl: cannot be read (not a regular file); ")
