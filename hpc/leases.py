@@ -218,9 +218,13 @@ def living_runs(store: Path, *, expire_s: float = TEMPO.expire_s) -> list[str]:
     with suppress(OSError):
         for path in (store / LEASES_FOLDER).iterdir():
             run_id = path.name.removesuffix(BEAT_SUFFIX)
-            mark = _mark(path) if path.name.endswith(BEAT_SUFFIX) and runs.RUN_ID.fullmatch(run_id) else None
-            if mark is not None and not runs.known_dead(runs.read_run(store, run_id)):
-                marks[run_id] = mark.changed_ns
+            if not path.name.endswith(BEAT_SUFFIX) or runs.RUN_ID.fullmatch(run_id) is None:
+                continue
+            # One that cannot be looked at hides no other.
+            with suppress(OSError):
+                mark = _mark(path)
+                if mark is not None and not runs.known_dead(runs.read_run(store, run_id)):
+                    marks[run_id] = mark.changed_ns
     latest_ns = max(marks.values(), default=0)
     return sorted(run_id for run_id, changed_ns in marks.items() if latest_ns - changed_ns < expire_s * 1e9)
 

@@ -251,3 +251,6 @@ def test_who_lives(tmp_path: Path, join: Any) -> None:
     assert leases.living_runs(tmp_path) == ["a-1", "b-2"]
     os.utime(beat, ns=(0, beat.stat().st_mtime_ns - HOUR_NS))
     assert leases.living_runs(tmp_path) == ["a-1"]
+    beat.unlink()
+    beat.symlink_to(tmp_path)
+    assert leases.living_runs(tmp_path) == ["a-1"]
