@@ -83,6 +83,9 @@ class Encoder(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
         self.last = nn.Linear(sizes[-1], 1)
         self.rectified = rectified
+        if rectified:
+            # Below 0 for all rows there is no gradient: begin above it.
+            nn.init.ones_(self.last.bias)
         table = sinusoids(length, symbols) if positions else torch.zeros(length, symbols)
         self.register_buffer("positions", table, persistent=False)
 

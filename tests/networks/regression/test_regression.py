@@ -138,8 +138,8 @@ def test_measures() -> None:
     assert apart.tolist() == [3, 0]
 
 
-def make_encoder(*, positions: bool) -> models.Encoder:
-    torch.manual_seed(0)
+def make_encoder(*, positions: bool, seed: int = 0) -> models.Encoder:
+    torch.manual_seed(seed)
     return models.Encoder(
         LENGTH,
         SYMBOLS,
@@ -163,6 +163,12 @@ def test_an_encoder_without_positions_is_equivariant() -> None:
     assert (plain(x) - plain(x[:, order])).abs().max() > 1e-6
     assert plain(x).min() >= 0
     assert plain.features(x).shape == (4, 10)
+
+
+@torch.no_grad()
+def test_a_rectified_encoder_begins_where_it_can_learn() -> None:
+    x = nn.functional.one_hot(torch.randint(SYMBOLS, (8, LENGTH)), SYMBOLS).float()
+    assert all((make_encoder(positions=True, seed=seed)(x) > 0).all() for seed in range(20))
 
 
 def test_positions_are_sines_and_cosines() -> None:
