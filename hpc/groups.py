@@ -6,20 +6,21 @@ Owns the loop over runs in the main thread of every rank, and what a run is give
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc import devices, process_group
-from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED
+from hpc.launch import EXIT_DONE, EXIT_REQUEST, EXIT_STOPPED, abandon, say
 from hpc.messages import End
 from hpc.options import RunOptions
 from hpc.plan import GroupStage, Plan
-from hpc.process_group import Group, Processes, TorchDevice, attempt
+from hpc.process_group import Group, Processes, TorchDevice, attempt, line_of
 from hpc.stops import Stops
 from kernels.backends.base import Array, Backend
 from kernels.errors import RequestError
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.25
 WAIT_S = 0.01
 STOP_WORD = "stop"
+SPEAKER_WORD = "speaker"
+
+# What the other ranks of a group get to come to the same refusal, and a launcher to end a job that has lost a rank.
+ACCORD_S = 5.0
 
 Value = TypeVar("Value")
 Write = Callable[[int, dict[str, Array], float], None]
@@ -134,6 +139,19 @@ class Board:
         if not self.words.check([STOP_WORD]):
             self.words.set(STOP_WORD, reason)
 
+    def is_shared(self, group: Group, run: int) -> bool:
+        """Whether all ranks of this one's group refuse a run, as this one does; the others get a while to come to it."""
+        word = f"{self._name}/refused/{run}"
+        count, end_s = int(self.words.add(word, 1)), time.monotonic() + ACCORD_S
+        while count < group.size and time.monotonic() < end_s:
+            time.sleep(WAIT_S)
+            count = int(self.words.add(word, 0))
+        return count >= group.size
+
+    def may_speak(self) -> bool:
+        """True for the first rank that asks: one line is enough, where several end the job on their own."""
+        return int(self.words.add(SPEAKER_WORD, 1)) == 1
+
     def look(self, *, now: bool = False) -> None:
         """Look at the clock and at what others have said, and publish, a few times a second or `now`."""
         now_s = time.monotonic()
@@ -199,7 +217,25 @@ class Groups:
         def member(of: Group) -> Member:
             return Member(of, self._backend, self._store, self._writer, finished, board, write)
 
-        return settle(self._comm, work(stage, runs, group, board, member), board)
+        try:
+            end = work(stage, runs, group, board, member)
+            if end.lost:
+                self._end_alone(end, board)
+            return settle(self._comm, end, board)
+        except RuntimeError:
+            # Where a rank has gone, what the others send it fails; let the launcher end them without a word.
+            if self._comm.size > 1:
+                log.exception("waits for the end of the job", extra={"stage": stage.name})
+                time.sleep(ACCORD_S)
+            raise
+
+    def _end_alone(self, end: End, board: Board) -> NoReturn:
+        """End the job from this rank: others of its group wait in a sum for it, where nothing reaches them."""
+        place = f"rank {self._comm.rank} on {socket.gethostname()}"
+        log.error(end.reason, extra={"place": place})
+        if board.may_speak():
+            say(f"{place}: {end.reason}")
+        abandon(self._comm, end.code)
 
     def close(self) -> None:
         """End torch's processes. Called by all ranks."""
@@ -211,8 +247,10 @@ def work(
 ) -> End:
     """Take runs until none is left, on every rank of a group; a rank without a group has nothing to do.
 
-    A RequestError is the same on all ranks of the group, which then asks the others to stop.
+    What all ranks of a group refuse ends the stage, once the others have stopped. What this one alone refuses makes it
+    lost to its group: the end says so.
     """
+    number = 0
     try:
         while group is not None and not board.has_stopped:
             number = group.from_leader(board.next_run(len(runs)) if group.rank == 0 else 0)
@@ -228,9 +266,11 @@ def work(
             wall_s, cpu_s = time.monotonic() - begun_s, time.process_time() - begun_cpu_s
             clocks = {"wall_s": round(wall_s, 3), "cpu_share": round(cpu_s / max(wall_s, 1e-9), 3)}
             log.info("run ends", extra={**told, **clocks})
-    except RequestError as error:
+    except (RequestError, OSError, MemoryError) as error:
+        assert group is not None
+        shared = board.is_shared(group, number)
         board.tell("refused")
-        return End(EXIT_REQUEST, str(error))
+        return End(EXIT_REQUEST, line_of(error), lost=() if shared else (group.rank,))
     return End(EXIT_STOPPED, board.reason()) if board.has_stopped else End(EXIT_DONE, "finished")
 
 

@@ -9,6 +9,7 @@ import ctypes
 import os
 import resource
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
@@ -150,6 +151,7 @@ class Processes:
         if one_host:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK_INTERFACE)
         self.words = _meet(comm, hosts, one_host=one_host)
+        hook = sys.excepthook
         backend = "nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo"
         dist.init_process_group(
             backend,
@@ -159,6 +161,9 @@ class Processes:
             timeout=TIMEOUT,
             device_id=device if backend == "nccl" else None,
         )
+
+        # Torch's own keeps a traceback until the hook before it returns, which ends the job instead.
+        sys.excepthook = hook
 
     def split(self, size: int) -> Group | None:
         """This rank's group where neighbours in rank make groups of `size`; None for a rank that is left over."""
@@ -243,7 +248,7 @@ def attempt(group: Group, words: Any, function: Callable[[], Value]) -> Value:
         value = function()
     except (RequestError, OSError, MemoryError) as error:
         refused = True
-        words.set(REFUSED, one_line(_line_of(error)))
+        words.set(REFUSED, one_line(line_of(error)))
     if group.sum([float(refused)])[0] > 0:
         raise RequestError(words.get(REFUSED).decode())
     return value  # type: ignore[no-any-return]
@@ -252,7 +257,8 @@ def attempt(group: Group, words: Any, function: Callable[[], Value]) -> Value:
 REFUSED = "refused"
 
 
-def _line_of(error: Exception) -> str:
+def line_of(error: Exception) -> str:
+    """The line that a RequestError, an OSError or a MemoryError gets."""
     if isinstance(error, OSError):
         return f"{error.filename or 'the file system'}: {error.strerror or error}; mend that, the same command goes on"
     return (

@@ -84,6 +84,7 @@ class Checkpoints:
 
         Its files are whole before VALID is there, VALID before the checkpoint has its name.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file as save_arrays
         from safetensors.torch import save_file
 
@@ -107,6 +108,8 @@ class Checkpoints:
             shutil.rmtree(place, ignore_errors=True)
             partial.rename(place)
             sync_folder(self._folder)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error), str(place)) from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         self._remove_old(contents.state.step)

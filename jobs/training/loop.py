@@ -159,8 +159,8 @@ class Loop:
         try:
             block.restore(contents.metrics)
             self._trainer.restore(contents.model, contents.optimiser)
-        except (ValueError, RequestError) as error:
-            raise RequestError(f"{place}: {error}") from None
+        except (ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise RequestError(f"{place}: {error}; remove it, the same command goes on from the one before") from None
         self._block = block
         self._step, self._seconds, self._ended = step, state.seconds, state.ended
         self._trainer.weight = state.weight

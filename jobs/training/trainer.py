@@ -155,6 +155,11 @@ class Trainer:
             if not number.isdecimal() or not name:
                 raise RequestError(f"the checkpoint's optimiser has {key!r}, which is none of ours")
             state.setdefault(int(number), {})[name] = value
+        parameters = list(self.model.parameters())
+        for position, kept in state.items():
+            for name, value in kept.items():
+                if position >= len(parameters) or value.shape not in (parameters[position].shape, ()):
+                    raise RequestError(f"the checkpoint's optimiser has {position}.{name} of another shape")
         groups = self._optimiser.state_dict()["param_groups"]
         try:
             self._optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import resource
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +100,47 @@ def test_a_damaged_checkpoint_is_none(train: Train, harm: str, tmp_path: Path) -
     assert checkpoints.state(8) is not None
     assert checkpoints.state(5) is None
     assert tmp_path.is_dir()
+
+
+@pytest.mark.parametrize("harm", ["names", "shapes", "optimiser", "parameter"])
+def test_a_checkpoint_of_other_tensors_is_refused(train: Train, harm: str) -> None:
+    """Its checksums hold; the results are lost, and the end of the run has to be made again from it."""
+    store = train()
+    checkpoints = Checkpoints(store, 0, 1, "test-0")
+    contents = checkpoints.load(8)
+    model, optimiser = dict(contents.model), dict(contents.optimiser)
+    if harm == "names":
+        model["odd"] = model.pop(next(iter(model)))
+    elif harm == "shapes":
+        model[next(iter(model))] = torch.zeros(3)
+    elif harm == "optimiser":
+        optimiser["0.exp_avg"] = torch.zeros(3)
+    else:
+        optimiser["99.exp_avg"] = torch.zeros(3)
+    checkpoints.save(dataclasses.replace(contents, model=model, optimiser=optimiser))
+    shutil.rmtree(checkpoints.place(12))
+    (store / "loss" / "c" / "0" / "2").write_bytes(b"damaged")
+    assert verify(store)
+    with pytest.raises(AssertionError, match=r"checkpoints/0/8: the checkpoint.* remove it, the same command goes on"):
+        train(run_id="second")
+
+
+def test_a_disk_that_is_full_at_a_checkpoint(train: Train) -> None:
+    """No file may grow: safetensors has an error of its own for it, which becomes the file system's."""
+    checkpoints = Checkpoints(train(), 0, 2, "test-0")
+    contents = checkpoints.load(12)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (256, hard))
+        with pytest.raises(OSError, match=r"File too large|I/O error"):
+            checkpoints.save(contents)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, former)
+    assert checkpoints.steps() == [12, 8]
+    assert not list(checkpoints.place(12).parent.glob("*.partial"))
+    assert checkpoints.state(12) is not None
 
 
 def test_no_checkpoint_is_written_through_a_link(train: Train, tmp_path: Path) -> None:
