@@ -181,6 +181,16 @@ class Checkpoints:
             shutil.rmtree(self._folder / str(step), ignore_errors=True)
 
 
+def damaged(store: Path) -> list[Path]:
+    """The checkpoints of a store that say to be whole and are not, by name; runs go on from the ones before them."""
+    found = []
+    for folder in sorted((store / FOLDER).glob("*")):
+        if folder.name.isdecimal():
+            checkpoints = Checkpoints(store, int(folder.name), 1, "reader-0")
+            found += [checkpoints.place(step) for step in checkpoints.steps() if checkpoints.state(step) is None]
+    return sorted(found)
+
+
 def _bounded(path: Path) -> bytes:
     """A small file whole; ValueError for a large one, which is not ours."""
     with open_regular(path) as file:

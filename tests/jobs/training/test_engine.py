@@ -18,6 +18,7 @@ import torch
 from hpc.reading import open_for_reading
 from hpc.verify import verify
 from jobs import model
+from jobs.commands.verify import main as verify_command
 from jobs.training import trainer
 from jobs.training.checkpoint import Checkpoints
 from kernels.errors import RequestError
@@ -123,6 +124,16 @@ def test_a_checkpoint_of_other_tensors_is_refused(train: Train, harm: str) -> No
     assert verify(store)
     with pytest.raises(AssertionError, match=r"checkpoints/0/8: the checkpoint.* remove it, the same command goes on"):
         train(run_id="second")
+
+
+def test_verify_names_damaged_checkpoints(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    store = train()
+    assert verify_command(store) == 0
+    assert capsys.readouterr().out == f"{store}\n"
+    (store / "checkpoints" / "0" / "8" / "model.safetensors").write_bytes(b"")
+    assert verify_command(store) == 0
+    line = "checkpoints/0/8: damaged: a run goes on from the checkpoint before it"
+    assert capsys.readouterr().out == f"{line}\n{store}\n"
 
 
 def test_a_disk_that_is_full_at_a_checkpoint(train: Train) -> None:
