@@ -159,7 +159,7 @@ class Loop:
         try:
             block.restore(contents.metrics)
             self._trainer.restore(contents.model, contents.optimiser)
-        except (ValueError, KeyError, RuntimeError, TypeError) as error:
+        except (ValueError, KeyError) as error:
             raise RequestError(f"{place}: {error}; remove it, the same command goes on from the one before") from None
         self._block = block
         self._step, self._seconds, self._ended = step, state.seconds, state.ended
