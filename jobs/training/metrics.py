@@ -33,9 +33,6 @@ BY_EVALUATION = {
 
 NAMES = frozenset({*BY_STEP, *BY_EVALUATION})
 
-CLOCKS = ("seconds", "memory_bytes", "evaluation_seconds")
-"""Arrays that are not the same when a run is made again."""
-
 
 def names(measures: Sequence[str]) -> tuple[str, ...]:
     """Names of all arrays of a task with these measures."""

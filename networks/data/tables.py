@@ -42,11 +42,6 @@ DELIVERIES = (
 """The inputs of the deliveries with the widths of the text, 35 characters. Its 8 characters of the date are `2015-02-`:
 with them `too_long` has to be `cut`."""
 
-DELIVERIES_WHOLE = tuple(Field(one.name, 19) if one.name == "Order Made" else one for one in DELIVERIES)
-"""The same with room for the day and the time."""
-
-DELIVERIES_TARGET = "Elapsed Time"
-
 DELIVERIES_FEATURES = (
     "Market",
     "Cost",

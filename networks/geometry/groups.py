@@ -104,9 +104,6 @@ def generators_of(name: str) -> Tensor:
     return basis
 
 
-ALGEBRAS = ("so(2)", "so(3)", "gl(2)")
-
-
 def rotation(angles: Tensor) -> Tensor:
     """Rotations of the plane by angles (count,): (count, 2, 2)."""
     cos, sin = torch.cos(angles), torch.sin(angles)

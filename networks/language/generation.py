@@ -1,4 +1,4 @@
-"""Text out of a language model: the choice of a token, windows filled slot by slot, and text without end.
+"""Text out of a language model: the choice of a token, and windows filled slot by slot.
 
 Owns which logit decides which token. Draws only from the generator it is given.
 """
@@ -43,25 +43,3 @@ def fill_window(
         logits = model(filled[:, : int(last.max()) + 1])[rows, last]
         filled[rows, last + 1] = choose(logits, temperature, generator)
     return filled
-
-
-@torch.no_grad()
-def continue_text(
-    model: nn.Module,
-    tokens: Tensor,
-    count: int,
-    context: int,
-    *,
-    temperature: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """`tokens` [sample, place] and `count` more, each from the `context` - 1 tokens before it.
-
-    For text longer than the context: the window then slides by one token at a time, for which attention with rotary or
-    without positions is made, and which shifts all that a mixer has learnt of places. `context` - 1, because nothing is
-    ever learnt at the last place.
-    """
-    for _ in range(count):
-        logits = model(tokens[:, -(context - 1) :])[:, -1]
-        tokens = torch.cat([tokens, choose(logits, temperature, generator)[:, None]], dim=1)
-    return tokens

@@ -18,9 +18,6 @@ FeedForwardKind = Literal["gelu", "relu", "swiglu"]
 WITH_ATTENTION = frozenset({"attention", "series", "side-by-side"})
 """Mixings with attention heads: rotary positions and scores mean something only there."""
 
-WITH_MIXER = frozenset({"flat", "expanded", "parallel", "multi-head", "series", "side-by-side"})
-"""Mixings with learned weights between places: kernels mean something only there."""
-
 WITH_HEADS = WITH_ATTENTION | {"multi-head"}
 
 FEATURE_POSITIONS = frozenset({"first-block", "every-block"})

@@ -33,14 +33,15 @@ class GraphDiffusion(nn.Module):
 
     def edge_weights(self, h: Tensor, graph: Graph) -> Tensor:
         """Symmetric weights [sample, edge, 1] in (0, 1 / larger degree)."""
-        scores = self._scores(h, graph.tails, graph.heads) + self._scores(h, graph.heads, graph.tails)
+        query, key = self._projected(h)
+        scores = _scores(query, key, graph.tails, graph.heads) + _scores(query, key, graph.heads, graph.tails)
         raised: Tensor = torch.sigmoid(scores).reshape(graph.num_samples, graph.num_edges, 1)
         return raised / graph.larger_degrees()
 
     def arrow_weights(self, h: Tensor, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
         """Sources, targets, and weights [arrow] that sum to 1 over the arrows into a node."""
         sources, targets = graph.arrows(loops=False)
-        scores = self._scores(h, targets, sources)[:, None]
+        scores = _scores(*self._projected(h), targets, sources)[:, None]
         return sources, targets, neighbour_softmax(scores, targets, h.shape[0] * h.shape[1])[:, 0]
 
     def forward(self, h: Tensor, graph: Graph) -> Tensor:
@@ -55,18 +56,18 @@ class GraphDiffusion(nn.Module):
         moved: Tensor = torch.tanh(change) if self.activation == "tanh" else change
         return h + self.step * moved
 
-    def _scores(self, h: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
-        query, key = self.query(h).flatten(0, 1), self.key(h).flatten(0, 1)
-        scores = (query.index_select(0, queries) * key.index_select(0, keys)).sum(-1)
-        scaled: Tensor = scores / h.shape[-1] ** 0.5
-        return scaled
-
-
-def dirichlet_energy(h: Tensor, graph: Graph, weights: Tensor) -> Tensor:
-    """1/2 |delta h|^2 in the inner product of symmetric weights [sample, edge, 1], for each sample."""
-    return (weights * graph.difference(h).square()).sum((1, 2)) / 2
+    def _projected(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys [sample * node, feature]."""
+        return self.query(h).flatten(0, 1), self.key(h).flatten(0, 1)
 
 
 def spread(h: Tensor) -> Tensor:
     """Root mean square distance of the nodes of [sample, node, feature] from their mean, for each sample."""
     return (h - h.mean(1, keepdim=True)).square().sum(-1).mean(1).sqrt()
+
+
+def _scores(query: Tensor, key: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+    """Scaled dot products of the queries and keys with these numbers."""
+    scores = (query.index_select(0, queries) * key.index_select(0, keys)).sum(-1)
+    scaled: Tensor = scores / query.shape[-1] ** 0.5
+    return scaled

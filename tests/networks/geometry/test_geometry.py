@@ -18,7 +18,6 @@ from networks.geometry.atlas import (
 )
 from networks.geometry.charts import inversion, jacobian_determinants, stereographic, torus
 from networks.geometry.groups import (
-    ALGEBRAS,
     GROUPS,
     axioms,
     exponential_residuals,
@@ -139,7 +138,7 @@ def test_powers_of_the_generator() -> None:
     assert torch.allclose(fourth, theta**4 * torch.eye(2, dtype=DOUBLE))
 
 
-@pytest.mark.parametrize("name", ALGEBRAS)
+@pytest.mark.parametrize("name", ["so(2)", "so(3)", "gl(2)"])
 def test_exponentials_add(name: str) -> None:
     parameters = torch.linspace(0, 2, 9, dtype=DOUBLE)
     for element in generators_of(name):

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from networks.language.generation import choose, continue_text, fill_window
+from networks.language.generation import choose, fill_window
 from networks.language.model import LanguageModel
 from networks.language.settings import Settings
 from networks.language.width import projection_error, smallest_width, width_bound
@@ -62,18 +62,6 @@ def test_the_last_slot_is_filled_too() -> None:
         assert window[0, -1] == draw()(window)[0, -2].argmax()
     with pytest.raises(AssertionError):
         fill_window(draw(), window, torch.tensor([CONTEXT - 4]), 5)
-
-
-def test_text_goes_on_beyond_the_context() -> None:
-    model, start = draw("attention"), random_window(4)[:, :3]
-    longer = continue_text(model, start, 20, CONTEXT)
-    assert longer.shape == (4, 23)
-    with torch.no_grad():
-        for place in range(3, 23):
-            seen = longer[:, max(0, place - CONTEXT + 1) : place]
-            assert torch.equal(longer[:, place], model(seen)[:, -1].argmax(-1))
-    filled = fill_window(model, random_window(4), torch.full((4,), 3), CONTEXT - 3)
-    assert torch.equal(longer[:, :CONTEXT], filled)
 
 
 def test_cold_is_greedy_and_hot_is_even() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks.structure.diffusion import GraphDiffusion, dirichlet_energy, spread
+from networks.structure.diffusion import GraphDiffusion, spread
 from networks.structure.graph import Graph, neighbour_softmax
 from networks.structure.graph_attention import GraphAttention
 from networks.structure.shell import EncodeProcessDecode, Processor, Settings
@@ -72,6 +72,11 @@ def test_diffusion_keeps_its_invariants(edges: Tensor, h: Tensor, weights: str) 
         assert moved <= 1e-14
     else:
         assert moved > 1e-3
+
+
+def dirichlet_energy(h: Tensor, graph: Graph, weights: Tensor) -> Tensor:
+    """1/2 |delta h|^2 in the inner product of symmetric weights [sample, edge, 1], for each sample."""
+    return (weights * graph.difference(h).square()).sum((1, 2)) / 2
 
 
 def test_dirichlet_energy_never_rises(edges: Tensor, h: Tensor) -> None:
