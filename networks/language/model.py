@@ -45,7 +45,7 @@ class LanguageModel(nn.Module):
         """What the last block gives, [sample, place, feature]."""
         length = tokens.shape[1]
         assert length <= self.settings.context
-        x: Tensor = self.embedding_map(self.embedding(tokens))
+        x: Tensor = self.embedding_map(self.embedding(tokens)).to(self.embedding.weight.dtype)
         if self.places is not None:
             x = x + self.places.weight[:length]
         x = self.dropout(x)
@@ -78,7 +78,10 @@ class LanguageModel(nn.Module):
                 nn.init.normal_(embedding.weight, std=self.settings.width**-0.5)
 
     def _position(self, x: Tensor) -> Tensor:
-        """From -1 at the first place to just below 1 at the last one of the context, [sample, place, 1]."""
+        """From -1 at the first place to just below 1 at the last one of the context, [sample, place, 1].
+
+        In the type of the weights: in half precision many places would be one.
+        """
         context = self.settings.context
-        place = torch.arange(x.shape[1], device=x.device, dtype=x.dtype)
+        place = torch.arange(x.shape[1], device=x.device, dtype=self.embedding.weight.dtype)
         return ((2 * place - context) / context)[None, :, None].expand(x.shape[0], -1, 1)

@@ -256,3 +256,21 @@ def test_kept_bytes_grow_with_the_context_four_times_faster_in_a_transformer() -
     with_head = Settings(context=512, **sizes)
     assert counting.kept_bytes(with_head) > mixer[0]
     assert counting.kept_bytes(with_head, samples=3, head=False) > 2 * mixer[0]
+
+
+@pytest.mark.parametrize(
+    ("block", "choices"),
+    [(0, {"positions": "first-block", "embedding_map": True}), (1, {"positions": "every-block", "residual": False})],
+)
+def test_places_differ_in_half_precision(block: int, choices: dict[str, Any]) -> None:
+    model, given = draw(context=2048, **choices), list[torch.Tensor]()
+    model.blocks[block].register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        model(some_tokens(1, 2048))
+    assert len(given[0][0, :, -1].unique()) == 2048
+
+
+def test_residuals_are_summed_in_the_type_of_the_weights() -> None:
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert draw(embedding_map=True).hidden(some_tokens()).dtype == torch.float32
+    assert draw(embedding_map=True).bfloat16().hidden(some_tokens()).dtype == torch.bfloat16
