@@ -193,6 +193,13 @@ def pending_runs(stage: GroupStage, finished: NDArray[np.bool_], store: Path) ->
     return sorted(missing, key=lambda run: (-costs[run], run))
 
 
+def look(plan: Plan, pending: Sequence[Sequence[int]], rank: int, num_ranks: int) -> None:
+    """Let every stage of groups look at what its `pending` runs are made from; called on all ranks. RequestErrors as there."""
+    for stage, runs in zip(plan.stages, pending, strict=True):
+        if isinstance(stage, GroupStage) and runs:
+            stage.look(runs, rank, num_ranks)
+
+
 class Groups:
     """The groups of a job's ranks, from its first such stage to its end; all ranks make one and close it together."""
 

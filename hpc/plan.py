@@ -6,7 +6,7 @@ Everything here is a value or a pure function of the job; no store, rank or cloc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -107,6 +107,13 @@ class GroupStage(Stage, Protocol):
 
     def is_pending(self, run: int, finished: Array, store: Path) -> bool:
         """Whether there is anything to do for a run; `finished` is the bitmap of the stage's units. Rank 0 asks."""
+        ...
+
+    def look(self, runs: Sequence[int], rank: int, num_ranks: int) -> None:
+        """Read what these runs are made from, on all ranks, which share that out; RequestError where it is not there.
+
+        Called before anything is written.
+        """
         ...
 
     def work(self, run: int, member: Member) -> None:

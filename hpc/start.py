@@ -100,6 +100,8 @@ class Start:
         measured = self.deadline_s is not None
         seconds = self._prepare(lambda: trial.of_stages(plan.stages, units, self.backend, measured=measured))
         self.seconds_per_cost = trial.slowest(comm.allgather(seconds))
+        pending = agree(comm, self._pending_runs)
+        self._prepare(lambda: groups.look(plan, pending, comm.rank, comm.size))
 
         # Write from here on.
         self.run_id = agree(comm, provenance.new_run_id)
@@ -189,6 +191,15 @@ class Start:
             for stage, units in zip(self.plan.stages, pending, strict=True)
         ]
         return [int(units[units.size // 2]) if can else None for can, units in zip(tried, pending, strict=True)]
+
+    def _pending_runs(self) -> list[list[int]]:
+        """What is missing of each stage that groups of ranks make; nothing of the others."""
+        place = self.path if is_store(self.path) else None
+        tallies = ledger.tally(place, {stage.name: stage.num_units for stage in self.plan.stages})
+        return [
+            groups.pending_runs(stage, tallies[stage.name].finished, self.path) if isinstance(stage, GroupStage) else []
+            for stage in self.plan.stages
+        ]
 
 
 def _neighbours(comm: Intracomm) -> tuple[int, int, int]:

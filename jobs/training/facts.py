@@ -35,6 +35,21 @@ def make_task(task: str, run: RunSettings) -> Task:
     return module_of(task).task(run.data, run.model, seed=run.train.seed)
 
 
+class TaskMaker:
+    """Makes the task of a run and keeps the latest one: what is read for a look before the job is not read again."""
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._latest: tuple[int, Task] | None = None
+
+    def __call__(self, run: RunSettings) -> Task:
+        """The task of a run. RequestError as `make_task`."""
+        if self._latest is None or self._latest[0] != run.number:
+            self._latest = None
+            self._latest = run.number, make_task(self._task, run)
+        return self._latest[1]
+
+
 def facts(task: str, run: RunSettings) -> Facts:
     """What is known of a run before it is made."""
     import msgspec

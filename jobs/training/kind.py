@@ -19,7 +19,7 @@ from jobs.plotting import check_plot
 from jobs.reading import Tree
 from jobs.sections import Section
 from jobs.training import metrics, results, sweep
-from jobs.training.facts import BYTES_PER_PARAMETER, facts, make_task
+from jobs.training.facts import BYTES_PER_PARAMETER, TaskMaker, facts
 from jobs.training.overview import overview as overview
 from jobs.training.runs import check_sweep, runs
 from jobs.training.sections import Train, Training
@@ -114,7 +114,7 @@ def plan(job: Job, device: str | None) -> Plan:
     known = [facts(job.task, run) for run in found]
     if len({(one.unit, one.measures) for one in known}) > 1:
         raise RequestError("sweep: its runs are not measured alike; make a job for each")
-    maker = functools.partial(make_task, job.task)
+    maker = TaskMaker(job.task)
     weights = max(
         one.parameters * BYTES_PER_PARAMETER[run.train.optimiser] for one, run in zip(known, found, strict=True)
     )

@@ -6,7 +6,7 @@ Owns the numbering of units, their cost, and the passage from the engine to the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,27 @@ MakeTask = Callable[[RunSettings], "Task"]
 
 class Together:
     """Of stages that groups of ranks compute."""
+
+    runs: tuple[RunSettings, ...]
+    make_task: MakeTask
+
+    def look(self, runs: Sequence[int], rank: int, num_ranks: int) -> None:
+        """Read the data of runs: all ranks those of the first, which they keep, and each its share of the others.
+
+        Raises RequestError naming the key where the data cannot be had, or are too few for a step.
+        """
+        unlike: list[RunSettings] = []
+        for run in runs:
+            settings = self.runs[run]
+            if all((settings.data, settings.train.batch) != (one.data, one.train.batch) for one in unlike):
+                unlike.append(settings)
+        for settings in (*unlike[1:][rank::num_ranks], unlike[0]):
+            num_samples = self.make_task(settings).num_samples
+            if settings.steps and settings.train.batch > num_samples:
+                raise RequestError(
+                    f"train.batch: a step of {settings.train.batch} samples is more than there are: {num_samples}; "
+                    "use at most that many, or more data"
+                )
 
     def start(self, unit: int, backend: Backend, finished: Finished) -> Run:
         """Units of such a stage are not started one by one."""

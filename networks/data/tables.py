@@ -156,7 +156,14 @@ def encode(
     order = np.argsort(Draws("rows", seed).uniform(kept.size), kind="stable")
     cut = int(kept.size * train_share)
     if not 0 < cut < kept.size:
-        raise RequestError(f"data file {table.path}: {kept.size} rows cannot be cut at a share of {train_share:g}")
+        found = (
+            f"{kept.size or 'none'} of the {len(table)} rows has a number there"
+            if kept.size < 2
+            else f"{kept.size} rows"
+        )
+        raise RequestError(
+            f"data.target: {found}, too few to hold some back with data.train_share {train_share:g}; see {table.path}"
+        )
     revised = table if revise is None else revise(table, values, kept[order[:cut]])
     rows = revised.rows([field.name for field in encoding.fields])
     codes = encoding.encode([rows[number] for number in kept])

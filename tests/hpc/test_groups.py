@@ -62,6 +62,10 @@ class RowStage:
     def seconds_per_cost(self, backend: Any) -> float | None:
         return None
 
+    def look(self, runs: Any, rank: int, num_ranks: int) -> None:
+        if 2 in runs:
+            raise RequestError(f"rows: row 2 is not there for rank {rank} of {num_ranks}")
+
     def work(self, run: int, member: Member) -> None:
         self._work(run, member)
 
