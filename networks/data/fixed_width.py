@@ -22,6 +22,9 @@ FORMAT = 1
 KIND = "fixed-width"
 DIGITS = "0123456789. -:_"
 ASCII = "".join(map(chr, range(128)))
+ALPHABETS = {"digits": DIGITS, "ascii": ASCII}
+"""Alphabets with a name."""
+
 FILLER = "_"
 
 MOST_FIELDS, MOST_CHARACTERS = 4096, 1 << 16

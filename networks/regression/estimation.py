@@ -28,6 +28,8 @@ def with_estimates(
         table.text(name)
         if name not in table.numbers:
             raise RequestError(f"data file {table.path}: column {name!r} holds no numbers to estimate from")
+        if np.isinf(table.numbers[name]).any():
+            raise RequestError(f"data file {table.path}: column {name!r} has a number that is not finite")
     x = np.column_stack([table.numbers[name] for name in features])
     estimates = least_squares(x[train], target[train])(x)
     texts = tuple(str(int(value)) for value in np.rint(estimates))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -46,14 +47,15 @@ def determination(predicted: Floats, actual: Floats) -> float:
     return 1.0 - float(((predicted - actual) ** 2).sum()) / variance if variance > 0 else float("nan")
 
 
-def pair_distances(features: Floats, targets: Floats, pairs: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """For pairs (count, 2) of samples: |y_i - y_j|, and the L1 distance of their features (samples, width)."""
-    first, second = pairs.T
-    return np.abs(targets[first] - targets[second]), np.abs(features[first] - features[second]).sum(axis=1)
+def pair_distances(x: Floats) -> Floats:
+    """L1 distances of all pairs of the rows of x (count, width): of the first row with each later one, of the second, ..."""
+    return np.asarray(torch.pdist(torch.from_numpy(x), p=1).numpy())
 
 
 def correlation(a: Floats, b: Floats) -> float:
     """Pearson's; NaN where one does not vary."""
+    if not a.size:
+        return float("nan")
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 0 else float("nan")

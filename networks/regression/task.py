@@ -23,6 +23,9 @@ from networks.task import Batch, Result
 
 Loss = Literal["absolute", "squared"]
 
+MOST_PAIRED = 2000
+"""Rows held back of which all pairs are looked at: two million of them."""
+
 
 class RegressionTask:
     """A `networks.task.Task`: rows of one-hot characters, a number each.
@@ -87,7 +90,9 @@ class RegressionTask:
             Result("target_distance", shown, ("pair",), long_name="difference of two targets"),
             Result("feature_distance", shown, ("pair",), long_name="L1 distance of their last hidden layers, trained"),
             Result("feature_distance_untrained", shown, ("pair",), long_name="the same before training"),
-            Result("embedding", (), (), long_name="correlation of target and feature distances, trained"),
+            Result(
+                "embedding", (), (), long_name="correlation of target and feature distances over all pairs, trained"
+            ),
             Result("embedding_untrained", (), (), long_name="the same before training"),
             Result("final_determination", (), (), long_name="R^2 over all rows held back"),
             *(column if self._estimation else ()),
@@ -111,12 +116,12 @@ class RegressionTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Absolute or squared errors of the target, summed."""
-        return self._errors(model(batch["symbols"]), batch["target"])
+        return self._errors(self._predicted(model, batch["symbols"]), batch["target"])
 
     def evaluate(self, model: nn.Module, batch: Batch) -> Mapping[str, float]:
         """The loss, and each row's share of R^2 over all rows held back, which sums to it."""
-        predicted = model(batch["symbols"])
-        error = (predicted * self._scale).double().cpu() - batch["target"].double().cpu()
+        predicted = self._predicted(model, batch["symbols"])
+        error = predicted.double().cpu() - batch["target"].double().cpu()
         determined = 1.0 - error**2 / self._variance
         return {"loss": float(self._errors(predicted, batch["target"])), "determination": float(determined.sum())}
 
@@ -124,18 +129,19 @@ class RegressionTask:
         """Predictions, and the geometry of the last hidden layer beside that of a model that never learned."""
         held_back = self.rows.valid
         actual = self.rows.target[held_back]
-        predicted = self._over(held_back, lambda x: self._scale * model(x))
+        predicted = self._over(held_back, lambda x: self._predicted(model, x))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed)
             untrained = self._build().eval()
 
-        # Take pairs by number, the same ones whatever has been learned.
-        draws = Draws("pairs", self._seed)
-        pairs = draws.integers(0, len(held_back), self._num_shown, 2)
-        distances = {}
-        for name, network in (("", model), ("_untrained", untrained)):
-            features = self._over(held_back, network.features)  # type: ignore[arg-type]
-            between, distances[name] = pair_distances(features, actual, pairs)
+        # Show pairs by number, the same ones whatever has been learned.
+        paired = held_back[:MOST_PAIRED]
+        between = pair_distances(actual[: len(paired), None])
+        shown = Draws("pairs", self._seed).integers(0, between.size, min(self._num_shown, between.size))
+        distances = {
+            name: pair_distances(self._over(paired, network.features))  # type: ignore[arg-type]
+            for name, network in (("", model), ("_untrained", untrained))
+        }
         estimates = {}
         if self._estimation:
             estimated = self._estimates(self._estimation, held_back)
@@ -145,8 +151,8 @@ class RegressionTask:
             **estimates,
             "actual": self._shown(actual),
             "predicted": self._shown(predicted),
-            "target_distance": between,
-            **{f"feature_distance{name}": found for name, found in distances.items()},
+            "target_distance": self._shown(between[shown]),
+            **{f"feature_distance{name}": self._shown(found[shown]) for name, found in distances.items()},
             **{f"embedding{name}": np.array(correlation(between, found)) for name, found in distances.items()},
             "final_determination": np.array(determination(predicted, actual)),
         }
@@ -171,7 +177,12 @@ class RegressionTask:
 
     def _errors(self, predicted: Tensor, target: Tensor) -> Tensor:
         measure = functional.l1_loss if self._loss == "absolute" else functional.mse_loss
-        return measure(predicted * self._scale, target, reduction="sum")
+        return measure(predicted, target, reduction="sum")
+
+    def _predicted(self, model: nn.Module, symbols: Tensor) -> Tensor:
+        """The target as the model says it, (row,): in float32 before it is scaled."""
+        found: Tensor = model(symbols).float() * self._scale
+        return found
 
     @torch.no_grad()
     def _over(self, rows: NDArray[np.int64], function: Callable[[Tensor], Tensor], at_once: int = 512) -> Floats:

@@ -51,7 +51,7 @@ class Data(Section, frozen=True, kw_only=True):
     """Columns and how many characters each has room for; those of the deliveries unless given."""
 
     alphabet: str = "0123456789. -:_"
-    """All characters; `_` fills what is empty."""
+    """All characters; `_` fills what is empty. `ascii` means all 128 of it, `digits` those of the deliveries."""
 
     too_long: Literal["cut", "error"] = "cut"
     """What becomes of a value that has no room."""
@@ -126,9 +126,9 @@ def check(data: Data, model: Model, train: Train) -> None:
         raise RequestError(f"data.path: there is no {data.path}; name a CSV file")
     if data.missing is not None and data.generator is None:
         raise RequestError("data.missing: is for a generator; a file has what it has")
-    if model.form == "encoder" and len(data.alphabet) % model.heads:
-        raise RequestError(f"model.heads: {model.heads} does not divide the {len(data.alphabet)} of data.alphabet")
     encoding = _encoding(data)
+    if model.form == "encoder" and len(encoding.alphabet) % model.heads:
+        raise RequestError(f"model.heads: {model.heads} does not divide the {len(encoding.alphabet)} of data.alphabet")
     if data.linear_estimation and DELIVERIES_ESTIMATION not in encoding.places:
         raise RequestError(f"data.linear_estimation: needs room for {DELIVERIES_ESTIMATION!r} in data.fields")
     _target(data)
@@ -211,11 +211,11 @@ def _parameters(data: Data) -> dict[str, float]:
 
 
 def _encoding(data: Data) -> Any:
-    from networks.data.fixed_width import Field, FixedWidth
+    from networks.data.fixed_width import ALPHABETS, Field, FixedWidth
     from networks.data.tables import DELIVERIES
 
     fields = tuple(Field(name, width) for name, width in data.fields.items()) or DELIVERIES
-    return FixedWidth(fields, data.alphabet, data.too_long)
+    return FixedWidth(fields, ALPHABETS.get(data.alphabet, data.alphabet), data.too_long)
 
 
 def _target(data: Data) -> Formula:

@@ -82,6 +82,12 @@ def test_widths_of_fields_can_be_varied(values: Callable[..., dict[str, Any]]) -
     np.testing.assert_array_equal(found["actual"][0], found["actual"][3])
 
 
+def test_an_alphabet_by_name(tmp_path: Path) -> None:
+    job = make_job(data={"alphabet": "ascii", "fields": FIELDS}, model={"form": "linear"})
+    store = compute_store(job, tmp_path / "store.zarr")
+    assert open_for_reading(store).constant("parameters").tolist() == [128 * sum(FIELDS.values()) + 1]
+
+
 @pytest.mark.parametrize(
     ("sections", "line"),
     [
@@ -95,6 +101,10 @@ def test_widths_of_fields_can_be_varied(values: Callable[..., dict[str, Any]]) -
             r"data\.target, column 1: unknown name .elapsed_tim.; did you mean .elapsed_time.",
         ),
         ({"model": {"form": "encoder", "heads": 4}}, r"model\.heads: 4 does not divide the 15"),
+        (
+            {"data": {"alphabet": "ascii"}, "model": {"form": "encoder", "heads": 5}},
+            r"model\.heads: 5 does not divide the 128 of data\.alphabet",
+        ),
         ({"model": {"hidden": [0]}}, r"model\.hidden"),
     ],
 )

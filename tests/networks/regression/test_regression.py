@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -126,6 +127,9 @@ def test_estimates_need_numbers() -> None:
         with_estimates(table, np.zeros(20), np.arange(10), column="a", features=["Order Made"])
     with pytest.raises(RequestError, match="has no column 'Costs'; did you mean 'Cost'"):
         with_estimates(table, np.zeros(20), np.arange(10), column="a", features=["Costs"])
+    endless = dataclasses.replace(table, columns={**table.columns, "Cost": ("inf", *table.columns["Cost"][1:])})
+    with pytest.raises(RequestError, match="column 'Cost' has a number that is not finite"):
+        with_estimates(endless, np.zeros(20), np.arange(10), column="a", features=["Cost"])
 
 
 def test_measures() -> None:
@@ -133,9 +137,9 @@ def test_measures() -> None:
     assert determination(actual, actual) == 1
     assert determination(np.full(3, 2.0), actual) == 0
     assert correlation(actual, -actual) == pytest.approx(-1)
-    between, apart = pair_distances(np.array([[0.0, 0], [1, 2]]), np.array([5.0, 7]), np.array([[0, 1], [1, 1]]))
-    assert between.tolist() == [2, 0]
-    assert apart.tolist() == [3, 0]
+    apart = pair_distances(np.array([[0.0, 0], [1, 2], [1, 1]]))
+    assert apart.tolist() == [3, 2, 1]
+    assert np.isnan(correlation(apart[:0], apart[:0]))
 
 
 def make_encoder(*, positions: bool, seed: int = 0) -> models.Encoder:
@@ -217,6 +221,44 @@ def test_a_trained_layer_embeds_the_target() -> None:
     assert found["final_determination"] > 0.9
     assert found["embedding"] > 0.9
     assert found["embedding_untrained"] < 0.3
+
+
+def test_all_pairs_of_rows_held_back_are_looked_at() -> None:
+    task = make_task(perceptron)
+    torch.manual_seed(1)
+    model = task.model().eval()
+    found = task.finish(model)
+    rows = task.evaluation_batch(range(task.num_evaluation_samples))
+    with torch.no_grad():
+        features = model.features(rows["symbols"]).double()  # type: ignore[operator]
+    first, second = np.triu_indices(len(features), 1)
+    targets = rows["target"].double()
+    between, apart = (targets[first] - targets[second]).abs(), (features[first] - features[second]).abs().sum(1)
+    expected = np.corrcoef(between.numpy(), apart.numpy())[0, 1]
+    assert found["embedding"] == pytest.approx(expected, abs=1e-6)
+    assert set(found["target_distance"]) <= set(between.tolist())
+
+
+def test_one_row_held_back_has_no_pairs() -> None:
+    table = tables.read(sources.generated("deliveries", 10, 1))
+    encoded = tables.encode(table, FixedWidth(tables.DELIVERIES, too_long="cut"), ten_deliverers, train_share=0.9)
+    task = RegressionTask(lambda: encoded, perceptron, loss="absolute", compact=False, num_shown=3, scale=1.0, seed=0)
+    assert task.num_evaluation_samples == 1
+    found = task.finish(task.model().eval())
+    assert np.isnan(found["embedding"])
+    assert np.isnan(found["feature_distance"]).all()
+
+
+def test_numbers_are_scaled_in_float32_whatever_the_precision() -> None:
+    task = make_task(perceptron)
+    torch.manual_seed(0)
+    model, rows = task.model().eval(), task.batch(range(64))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        said = model(rows["symbols"])
+        loss, evaluated = task.loss(model, rows), task.evaluate(model, rows)["loss"]
+    exact = (100.0 * said.float() - rows["target"]).abs().sum()
+    assert said.dtype == torch.bfloat16
+    assert float(loss) == evaluated == float(exact)
 
 
 def test_cut_costs_are_predicted_too_low() -> None:
