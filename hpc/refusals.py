@@ -21,6 +21,12 @@ from hpc.reading import Reader
 from kernels.errors import RequestError
 
 LONGEST_MOVE_S = 5.0
+
+# Of an identity, what says all of the files that a job reads.
+DATA_KEY = "manifest"
+OTHER_JOB = "made by another job", "choose another --out"
+OTHER_DATA = "made from other data", "put back what it was made from, or choose another --out"
+
 NUM_DIFFERENCES_SHOWN = 5
 NUM_CHARACTERS_SHOWN = 60
 ABSENT = "absent"
@@ -75,13 +81,18 @@ def check_same_job(reader: Reader, plan: Plan, run_records: Mapping[str, Mapping
     if reader.attributes.get("job_hash") != plan.attributes.get("job_hash"):
         found = list(differences(dict(reader.identity), _normalise(plan.identity), _normalise(plan.defaults)))
         if found:
+            is_data = all(key.startswith(DATA_KEY) for key, _, _ in found)
+            said, advice = OTHER_DATA if is_data else OTHER_JOB
+
+            # A sum says nothing to people where the size tells the same.
+            found = [one for one in found if not one[0].endswith(".sha256")] or found
             shown = "; ".join(
                 f"{key} is {_shorten(stored)} there and {_shorten(asked)} here"
                 for key, stored, asked in found[:NUM_DIFFERENCES_SHOWN]
             )
             more = len(found) - NUM_DIFFERENCES_SHOWN
             rest = f"; and {more} more" if more > 0 else ""
-            raise RequestError(f"{reader.path}: made by another job: {shown}{rest}; choose another --out")
+            raise RequestError(f"{reader.path}: {said}: {shown}{rest}; {advice}")
 
     stored, asked = reader.attributes.get("kernel_digest"), plan.attributes.get("kernel_digest")
     if stored != asked:

@@ -118,6 +118,22 @@ def test_another_job_is_refused_with_the_keys_that_differ(toy, filled):
     )
 
 
+def test_other_data_are_told_from_another_job(toy, tmp_path):
+    def manifest(size, digit):
+        return [{"files": {"own.csv": {"bytes": size, "sha256": digit * 64}}}]
+
+    place = tmp_path / "toy.zarr"
+    store.prepare(place, toy.plan(manifest=manifest(7, "a")), run_id="first")
+    put_back = "put back what it was made from, or choose another --out"
+    longer, changed = toy.plan(manifest=manifest(8, "b")), toy.plan(manifest=manifest(7, "b"))
+    refused(
+        place, longer, tmp_path, rf"other data: manifest\[0\].files.own.csv.bytes is 7 there and 8 here; {put_back}$"
+    )
+    refused(place, changed, tmp_path, rf"other data: manifest\[0\].files.own.csv.sha256 is a+... there .*; {put_back}$")
+    both = toy.plan(manifest=manifest(8, "b"), frames={"count": 3})
+    refused(place, both, tmp_path, r"made by another job: frames.count is .*bytes is .*; choose another --out$")
+
+
 def test_many_differences_are_counted(toy, tmp_path):
     place = tmp_path / "toy.zarr"
     store.prepare(place, toy.plan(bodies={"mass": [1, 2, 3, 4, 5, 6, 7], "name": "x" * 500}), run_id="first")
