@@ -16,6 +16,7 @@ from typing import Any
 from analysis.basins import area, basin_fraction, meanings, value_counts, view_area
 from analysis.completions import completions
 from analysis.dimension import boundary_dimension, dimension, maps
+from analysis.estimates import estimates
 from analysis.files import replacing
 from analysis.picture import resolve
 from analysis.runs import last, runs
@@ -199,6 +200,7 @@ MEASURES: Mapping[str, Callable[[Reader, Settings, Any], Iterator[Row]]] = {
     "boundary-dimension": boundary_dimension,
     "runs": runs,
     "completions": completions,
+    "estimates": estimates,
 }
 
 

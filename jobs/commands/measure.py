@@ -29,7 +29,7 @@ def main(
         Which measure: summary (of every array: extremes, mean, sum, checksum), divergence (of counts: the share that
         ended, and when on average), picture (range of the picture's formula), area (of what never ended), basin-fraction
         (share of every root and outcome), boundary-dimension (by counting boxes), runs (of training: a row for each run),
-        completions (what language models wrote behind their prompts).
+        completions (what language models wrote behind their prompts), estimates (a table with its linear estimates).
     out:
         The .csv, a row for each frame and array; STORE.csv in this folder unless given.
     """

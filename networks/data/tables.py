@@ -94,6 +94,7 @@ class Encoded:
     """Rows as characters with what is predicted from them.
 
     `codes` (rows, characters); `target` (rows,); `train` and `valid` are numbers of rows; `dropped` rows had no target.
+    `table` has all rows, the dropped ones too, as they are encoded.
     """
 
     encoding: FixedWidth
@@ -102,6 +103,7 @@ class Encoded:
     train: NDArray[np.int64]
     valid: NDArray[np.int64]
     dropped: int
+    table: Table
 
 
 def read(path: Path, limit_rows: int | None = None) -> Table:
@@ -167,7 +169,7 @@ def encode(
     revised = table if revise is None else revise(table, values, kept[order[:cut]])
     rows = revised.rows([field.name for field in encoding.fields])
     codes = encoding.encode([rows[number] for number in kept])
-    return Encoded(encoding, codes, values[kept].copy(), order[:cut], order[cut:], len(table) - kept.size)
+    return Encoded(encoding, codes, values[kept].copy(), order[:cut], order[cut:], len(table) - kept.size, revised)
 
 
 def _only_csv(folder: Path) -> Path:

@@ -80,10 +80,6 @@ class RegressionTask:
     def results(self) -> tuple[Result, ...]:
         """Predictions beside the targets, and distances of pairs before and after training."""
         shown = (self._num_shown,)
-        column = (
-            Result("estimated", shown, ("row",), long_name="what the column of estimates says of them"),
-            Result("estimated_determination", (), (), long_name="R^2 of the estimates over all rows held back"),
-        )
         return (
             Result("actual", shown, ("row",), long_name="target of rows held back"),
             Result("predicted", shown, ("row",), long_name="what the trained model says of them"),
@@ -95,7 +91,16 @@ class RegressionTask:
             ),
             Result("embedding_untrained", (), (), long_name="the same before training"),
             Result("final_determination", (), (), long_name="R^2 over all rows held back"),
-            *(column if self._estimation else ()),
+            *(self._of_estimates() if self._estimation else ()),
+        )
+
+    def _of_estimates(self) -> tuple[Result, ...]:
+        shown = (self._num_shown,)
+        every = "estimate of every row of the table, those without a target too"
+        return (
+            Result("estimated", shown, ("row",), long_name="what the column of estimates says of them"),
+            Result("estimated_determination", (), (), long_name="R^2 of the estimates over all rows held back"),
+            Result("linear_estimation", (len(self.rows.table),), ("table_row",), long_name=every),
         )
 
     def model(self) -> nn.Module:
@@ -146,7 +151,11 @@ class RegressionTask:
         if self._estimation:
             estimated = self._estimates(self._estimation, held_back)
             score = np.array(determination(estimated, actual))
-            estimates = {"estimated": self._shown(estimated), "estimated_determination": score}
+            estimates = {
+                "estimated": self._shown(estimated),
+                "estimated_determination": score,
+                "linear_estimation": self.rows.table.numbers[self._estimation],
+            }
         return {
             **estimates,
             "actual": self._shown(actual),

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.measures import measure
 from hpc.reading import open_for_reading
 from jobs import model
+from jobs.training.tasks import module_of
 from kernels.errors import RequestError
+from networks.data import sources, tables
 
 from ..conftest import compute_store
 
@@ -57,6 +60,37 @@ def test_a_linear_estimation_is_a_column_and_is_judged(values: Callable[..., dic
     assert found["estimated_determination"][0] == pytest.approx(0.5, abs=0.25)
     assert np.corrcoef(actual, estimated)[0, 1] > 0.5
     assert np.all(estimated == np.rint(estimated))
+
+
+def test_a_table_with_its_estimates_is_read_by_another_job(tmp_path: Path) -> None:
+    first = compute_store(make_job(data={"linear_estimation": True}), tmp_path / "first.zarr")
+    out = measure("estimates", first, tmp_path / "boosted.csv")
+    table, made = tables.read(out), tables.read(sources.generated("deliveries", 200))
+    assert table.columns.keys() == made.columns.keys()
+    assert {name for name in made.columns if table.columns[name] != made.columns[name]} == {"Linear Estimation"}
+
+    # Read again they are what a model was told that fits them itself.
+    fields = {"fields": {"Cost": 5, "Linear Estimation": 5}}
+    told = []
+    for number, data in enumerate(({"linear_estimation": True}, {"path": str(out), "generator": None})):
+        second = make_job(data={**fields, **data})
+        module = module_of("regression")
+        told.append(module.task(second.data, second.model, seed=number).rows.codes)
+    np.testing.assert_array_equal(*told)
+
+
+def test_estimates_of_another_table_are_refused(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_bytes((sources.generated("deliveries", 50) / "deliveries.csv").read_bytes())
+    data = {"path": str(own), "generator": None, "linear_estimation": True}
+    store = compute_store(make_job(data=data), tmp_path / "store.zarr")
+    assert len(tables.read(measure("estimates", store, tmp_path / "out.csv"))) == 50
+    own.write_text(own.read_text().replace("1", "2"))
+    with pytest.raises(RequestError, match=r"own\.csv is not the table that its estimates are of"):
+        measure("estimates", store, tmp_path / "out.csv")
+    without = compute_store(make_job(), tmp_path / "without.zarr")
+    with pytest.raises(RequestError, match="has no linear estimates; training jobs of the task regression with"):
+        measure("estimates", without, tmp_path / "out.csv")
 
 
 def test_an_exact_law_is_estimated_exactly(values: Callable[..., dict[str, Any]]) -> None:
