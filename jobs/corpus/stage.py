@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -75,7 +76,7 @@ class TokensStage:
     room: int
     name: str = "tokens"
 
-    @property
+    @cached_property
     def blocks(self) -> list[tuple[str, int]]:
         """Split and number of every block."""
         counts = {split: layouts.num_blocks(span, self.block_bytes) for split, span in self.text.splits.items()}

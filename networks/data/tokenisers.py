@@ -146,12 +146,15 @@ class Characters:
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The characters of some tokens, U+FFFD for UNKNOWN."""
-        names = ("", "\ufffd", "", *self.characters)
-        return "".join(names[token] for token in checked(tokens, len(names)))
+        return "".join(self._names[token] for token in checked(tokens, self.size))
 
     def frozen(self) -> dict[str, Any]:
         """The characters in the order of their numbers."""
         return {"characters": self.characters}
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return ("", "\ufffd", "", *self.characters)
 
     @cached_property
     def _points(self) -> NDArray[np.uint32]:
@@ -204,12 +207,15 @@ class Words:
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The words of some tokens with one space between them, `<unk>` for UNKNOWN."""
-        names = ("", UNKNOWN_WORD, "", *self.words)
-        return " ".join(filter(None, (names[token] for token in checked(tokens, len(names)))))
+        return " ".join(filter(None, (self._names[token] for token in checked(tokens, self.size))))
 
     def frozen(self) -> dict[str, Any]:
         """The words in the order of their numbers."""
         return {"words": list(self.words)}
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return ("", UNKNOWN_WORD, "", *self.words)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
