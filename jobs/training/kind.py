@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "picture": {"figure": "curves", "x": "evaluation_step", "y": "evaluation_loss"},
 }
 
-VERSION = 2
+VERSION = 3
 """Of the way models are trained: another one makes other numbers of the same job."""
 
 MOST_DEFAULT_STEPS = 1000
