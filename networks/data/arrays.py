@@ -44,6 +44,15 @@ def split_by_number(count: int) -> NDArray[np.uint8]:
     return split
 
 
+def check_split(file: Path, split: NDArray[np.uint8], count: int, what: str) -> None:
+    """Raise RequestError unless `split` has a number for each of `count` things, and some to train on and to validate."""
+    if split.shape != (count,) or not count or split.max() > TEST:
+        raise RequestError(f"data file {file}: split has not one of 0, 1, 2 for each of {count} {what}")
+    for number, purpose in ((TRAIN, "to train on"), (VALID, "for validation")):
+        if not (split == number).any():
+            raise RequestError(f"data file {file}: split has no {number}, so that there are no {what} {purpose}")
+
+
 def to_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """The bytes of an `.npz` file, little-endian and without times, so that equal arrays give equal files."""
     out = io.BytesIO()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.errors import RequestError
-from networks.data.arrays import TEST, Wanted, read_npz
+from networks.data.arrays import Wanted, check_split, read_npz
 
 TRAJECTORIES_FILE = "trajectories.npz"
 DIFFUSION_FILE = "diffusion.npz"
@@ -81,7 +81,7 @@ def load_trajectories(path: Path) -> Trajectories:
     arrays = read_npz(file, TRAJECTORIES)
     shape, edges = arrays["positions"].shape, arrays["edges"]
     _agree(file, "positions and velocities", shape, arrays["velocities"].shape)
-    _split(file, arrays["split"], shape[0])
+    check_split(file, arrays["split"], shape[0], "motions")
     if edges.shape[1:] != (2,) or (edges.size and not 0 <= edges.min() <= edges.max() < shape[2]):
         raise RequestError(f"data file {file}: edges are no pairs of nodes 0 ... {shape[2] - 1}")
     if shape[1] < 2 or float(arrays["time_step"]) <= 0:
@@ -102,7 +102,7 @@ def load_diffusion(path: Path) -> Diffusion:
     samples = len(found.solution)
     _agree(file, "solution", found.solution.shape, (samples, found.points.size))
     _agree(file, "coefficient", found.coefficient.shape, (samples, found.midpoints.size))
-    _split(file, found.split, samples)
+    check_split(file, found.split, samples, "solutions")
     if (found.coefficient <= 0).any():
         raise RequestError(f"data file {file}: coefficient has values that are not positive")
     return found
@@ -111,8 +111,3 @@ def load_diffusion(path: Path) -> Diffusion:
 def _agree(file: Path, what: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     if found != wanted:
         raise RequestError(f"data file {file}: the shapes of {what} do not agree, {list(found)} and {list(wanted)}")
-
-
-def _split(file: Path, split: NDArray[np.uint8], samples: int) -> None:
-    if split.shape != (samples,) or not samples or split.max() > TEST:
-        raise RequestError(f"data file {file}: split has not one of 0, 1, 2 for each of {samples} samples")

@@ -113,7 +113,7 @@ GRAPH = {
     "edges": np.array([[0, 1], [1, 2], [3, 4]], np.int32),
     "node_offsets": np.array([0, 3, 5]),
     "edge_offsets": np.array([0, 2, 3]),
-    "split": np.zeros(5, np.uint8),
+    "split": np.array([0, 0, 0, 1, 2], np.uint8),
 }
 
 
@@ -133,6 +133,8 @@ def test_own_graphs_are_read(tmp_path: Path) -> None:
         {"labels": np.zeros(4, np.int32)},
         {"labels": np.array([0, 0, 0, 0, -1])},
         {"split": np.full(5, 3)},
+        {"split": np.zeros(5, np.uint8)},
+        {"split": np.ones(5, np.uint8)},
         {"edges": np.array([[0, 3], [1, 2], [3, 4]])},
         {"edges": np.array([[0, -1], [1, 2], [3, 4]])},
         {"edges": np.zeros((3, 3), np.int32)},
@@ -155,9 +157,12 @@ def test_impossible_graphs_are_refused(change: dict[str, Any], tmp_path: Path) -
         ("springs", trajectories.load_trajectories, {"edges": np.array([[0, 99]])}),
         ("springs", trajectories.load_trajectories, {"time_step": np.array(0.0)}),
         ("springs", trajectories.load_trajectories, {"split": np.zeros(3, np.uint8)}),
+        ("springs", trajectories.load_trajectories, {"split": np.zeros(4, np.uint8)}),
         ("diffusion", trajectories.load_diffusion, {"coefficient": np.zeros((4, 64))}),
         ("diffusion", trajectories.load_diffusion, {"points": np.zeros(7)}),
         ("diffusion", trajectories.load_diffusion, {"split": np.full(4, 9)}),
+        ("diffusion", trajectories.load_diffusion, {"split": np.zeros(4, np.uint8)}),
+        ("diffusion", trajectories.load_diffusion, {"split": np.ones(4, np.uint8)}),
     ],
 )
 def test_impossible_motions_are_refused(generator: str, load: Any, change: dict[str, Any], tmp_path: Path) -> None:
