@@ -17,7 +17,7 @@ from ..conftest import compute_store
 
 SMALL = {
     "graph-processors": ["data.count=24", "train.steps=4"],
-    "double-bracket-springs": ["data.count=10", "data.parameters.steps=5", "train.steps=4"],
+    "double-bracket-springs": ["data.count=10", "data.parameters.steps=8", "train.steps=4"],
 }
 
 
