@@ -24,6 +24,7 @@ MOST_VALUES = 1 << 26
 """Of one array: half a gigabyte. More is no plot."""
 
 RUN = "run"
+SEED = "seed"
 
 
 class Series:
@@ -48,6 +49,22 @@ class Series:
             return [str(name) for name in names]
         return run_labels(self.reader.attributes["job"], self.num_runs)
 
+    def groups(self) -> list[str]:
+        """As `labels` without the seeds, where the sweep has other keys besides: runs of one text repeat one experiment."""
+        labels = self.labels()
+        if labels != run_labels(self.reader.attributes["job"], self.num_runs):
+            return labels
+        return run_labels(self.reader.attributes["job"], self.num_runs, with_seeds=False)
+
+    def share_finished(self, formulas: Mapping[str, str]) -> float:
+        """How much of the arrays in these formulas, by key of `[picture]`, is computed, from 0 to 1; constants always are."""
+        known = self._known()
+        names = {
+            name for key, text in formulas.items() for name in parse(text, names=known, key=f"picture.{key}").names
+        }
+        shares = [float(self.reader.finished(name).mean()) for name in names & {*self.reader.arrays()}]
+        return sum(shares) / len(shares) if shares else 1.0
+
     def values(self, text: str, run: int, *, key: str) -> NDArray[np.float64]:
         """A formula's values for one run: float64, of whatever shape its names have.
 
@@ -68,11 +85,11 @@ class Series:
             raise RequestError(f"{key}: joins arrays of different shapes; draw one after the other") from None
         return np.asarray(found, dtype=np.float64)
 
-    def last_dimension(self, text: str) -> str:
-        """The name of the last dimension of a formula's values, empty where there is none."""
+    def dimensions(self, text: str) -> tuple[str, ...]:
+        """The names of the dimensions of a formula's values for one run, empty texts for those without a name."""
         names = parse(text, names=self._known(), key="picture").names
         found = max((self._dimensions[name] for name in names & self._names), key=len, default=())
-        return (found[-1] or "") if found and found[-1:] != (RUN,) else ""
+        return tuple(one or "" for one in (found[1:] if found[:1] == (RUN,) else found))
 
     def _known(self) -> frozenset[str]:
         """Every name that a formula may use."""
@@ -111,10 +128,11 @@ class Series:
         raise AssertionError(name)
 
 
-def run_labels(job: Mapping[str, Any], num_runs: int) -> list[str]:
+def run_labels(job: Mapping[str, Any], num_runs: int, *, with_seeds: bool = True) -> list[str]:
     """The values of `[sweep]` that each run has, as 'width = 64, depth = 2'; empty texts without a sweep.
 
-    Keys are shortened to their last part. Several keys are a product, the last one changing fastest, unless zipped.
+    Keys are shortened to their last part. Several keys are a product, the last one changing fastest, unless zipped. Without
+    seeds, keys of that name are left out where there are others.
     """
     sweep = {key: value for key, value in (job.get("sweep") or {}).items() if isinstance(value, list | tuple)}
     zipped = bool((job.get("sweep") or {}).get("zip"))
@@ -122,4 +140,5 @@ def run_labels(job: Mapping[str, Any], num_runs: int) -> list[str]:
     if not sweep or len(every) != num_runs:
         return [""] * num_runs if num_runs == 1 else [f"run {run}" for run in range(num_runs)]
     names = [key.rpartition(".")[2] for key in sweep]
-    return [", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True)) for values in every]
+    kept = [place for place, name in enumerate(names) if with_seeds or name != SEED] or range(len(names))
+    return [", ".join(f"{names[place]} = {values[place]}" for place in kept) for values in every]

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from analysis import plot_words
 from analysis.images import image
 from analysis.measures import measure, quantity
 from analysis.plot import resolve
+from analysis.plots import _pixels, _strands
 from analysis.series import Series, run_labels
 from analysis.video import video
 from hpc.plan import ArraySpec, Plan
@@ -39,7 +41,16 @@ class Steps:
 
 
 def spec(name: str, shape: tuple[int, ...], shard: tuple[int, ...], dimensions: tuple[str, ...]) -> ArraySpec:
-    return ArraySpec(name, shape, "<f8", shard, shard, dimensions, math.nan, {"units": "1", "long_name": name})
+    return ArraySpec(
+        name,
+        shape,
+        "<f8",
+        shard,
+        shard,
+        dimensions,
+        math.nan,
+        {"units": "nat" if name == "loss" else "1", "long_name": f"long {name}"},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +187,52 @@ def test_mistakes_name_the_key(store: Path, tmp_path: Path, picture: dict[str, A
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_names_are_what_the_store_calls_them(store: Path) -> None:
+    reader = open_for_reading(store)
+    series = Series(reader)
+    plot = resolve(reader.attributes, {"labels": ["R^2 of $a"]})
+    assert plot_words.axis(series, plot, 0, ["loss"]) == r"$R^{2}$ of \$a"
+    assert plot_words.axis(series, plot, 1, ["loss", "2*loss"]) == "long loss (nat), 2*loss"
+
+
+def test_a_title_says_what_is_missing_and_which_run_it_is(store: Path) -> None:
+    reader = open_for_reading(store)
+    series = Series(reader)
+    assert plot_words.title(series, resolve(reader.attributes), 0) == "Two runs\nunfinished: 87 %"
+    matrix = resolve(reader.attributes, {"figure": "matrix", "value": "attention", "y": [], "lines": []})
+    assert plot_words.title(series, matrix, 1) == "Two runs\nmixing = attention"
+
+
+def test_what_all_runs_share_is_drawn_once_and_what_has_no_points_not_at_all(store: Path) -> None:
+    reader = open_for_reading(store)
+    series = Series(reader)
+    shared = _strands(series, resolve(reader.attributes, {"y": ["loss", "0*step"]}))
+    assert [(one.label, one.run) for one in shared] == [
+        ("long loss, mixing = flat", 0),
+        ("long loss, mixing = attention", 1),
+        ("0*step", None),
+    ]
+    logarithm = resolve(reader.attributes, {"y": ["loss - 1"], "logarithmic": ["y"]})
+    assert [one.run for one in _strands(series, logarithm)] == [1]
+
+
+def test_seeds_are_one_group() -> None:
+    job = {"sweep": {"train.order": ["a", "b"], "train.seed": [0, 1]}}
+    assert run_labels(job, 4, with_seeds=False) == ["order = a", "order = a", "order = b", "order = b"]
+    assert run_labels({"sweep": {"train.seed": [0, 1]}}, 2, with_seeds=False) == ["seed = 0", "seed = 1"]
+
+
+def test_points_in_space_use_the_room(store: Path) -> None:
+    reader = open_for_reading(store)
+    points = {"figure": "points", "x": "4*circle_x", "y": "4*circle_y", "z": "circle_x", "lines": []}
+    drawn = (_pixels(Series(reader), resolve(reader.attributes, points), 0) < 250).any(axis=-1)
+    assert (
+        np.ptp(np.flatnonzero(drawn.any(axis=0))) > 0.9 * 900 or np.ptp(np.flatnonzero(drawn.any(axis=1))) > 0.9 * 600
+    )
+    assert not drawn[:, [0, -1]].any()
+    assert not drawn[[0, -1]].any()
 
 
 def test_a_run_that_is_not_there(store: Path, tmp_path: Path) -> None:

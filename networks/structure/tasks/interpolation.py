@@ -62,7 +62,7 @@ class InterpolationTask:
             Result("x", (points,), ("point",), long_name="where the bases are compared"),
             Result("exact", (points,), ("point",), long_name="the function"),
             Result("first", (points,), ("point",), long_name="what the basis makes of the values at the nodes"),
-            Result("approximation", (points,), ("point",), long_name="the same after training"),
+            Result("approximation", (points,), ("point",), long_name="after training"),
             Result("alpha", (nodes, points), ("node", "point"), long_name="weights of the nodes"),
             Result("row_error", (), (), long_name="largest difference from 1 of the sum of all weights"),
         )
