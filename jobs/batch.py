@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hpc import ledger, memory
+from hpc import devices, ledger, memory, process_group
 from hpc.ledger import Tally
+from hpc.options import RunOptions
 from hpc.plan import GroupStage, Plan, Stage
 from hpc.reading import is_store, open_for_reading
 from jobs import estimate, model
@@ -33,32 +34,35 @@ def work(
     """What is left of a job on at most `most_ranks` ranks of so many threads, or of one GPU each.
 
     Unit times come from the ledger of the job's store; before there are any, from half a second on this machine,
-    which says nothing about a GPU. Without `with_time` they are not looked for.
+    which says nothing about a GPU. Without `with_time` they are not looked for. How much faster several ranks train a
+    run is not known before: they count as one, and only runs side by side share the time.
     """
     plan = model.plan(job)
     memory.check_units(plan)
-    concurrent_units = (CudaBackend if on_gpus else HostBackend).concurrent_units
-    tallies = _tallies(store, plan)
-    left = [int(np.count_nonzero(~tallies[stage.name].finished)) for stage in plan.stages]
     together = [stage for stage in plan.stages if isinstance(stage, GroupStage)]
-    if together:
-        # How much faster several ranks train a run is not known before.
-        with_time = False
-        left = [stage.num_runs for stage in together]
+    concurrent_units = CudaBackend.concurrent_units if on_gpus and not together else HostBackend.concurrent_units
+    group = max((stage.group_size(most_ranks) for stage in together), default=1)
+    tallies = _tallies(store, plan)
     rank_seconds = 0.0 if with_time else math.inf
     if with_time:
-        for stage, units in zip(plan.stages, left, strict=True):
+        for stage in plan.stages:
+            left = int(np.count_nonzero(~tallies[stage.name].finished))
             per_cost = _measured(tallies[stage.name], stage)
             if per_cost is None:
-                per_cost = math.inf if on_gpus else _probed(stage) / threads
-            rank_seconds += per_cost * estimate.total_cost(stage) * units / stage.num_units / concurrent_units
+                per_cost = math.inf if on_gpus else _probed(stage, threads)
+            ranks = group if isinstance(stage, GroupStage) else 1
+            if left:
+                rank_seconds += (
+                    ranks * per_cost * estimate.total_cost(stage) * left / stage.num_units / concurrent_units
+                )
     return Work(
-        num_units=max(left),
+        num_units=max(_parts_left(stage, tallies[stage.name]) for stage in plan.stages),
         rank_seconds=rank_seconds if math.isfinite(rank_seconds) else None,
         rank_bytes=estimate.size(plan, concurrent_units).rank_bytes,
         unit_bytes=memory.needed_bytes(plan, concurrent_units),
         grace_s=job.run.grace_s,
-        group=max((stage.group_size(most_ranks) for stage in together), default=1),
+        group=group,
+        is_shared=not together,
     )
 
 
@@ -81,9 +85,20 @@ def _measured(tally: Tally, stage: Stage) -> float | None:
     return statistics.median(rates) if rates else None
 
 
-def _probed(stage: Stage) -> float:
-    """Seconds a unit of cost on one thread of this machine; infinite where nothing can be tried here."""
+def _parts_left(stage: Stage, tally: Tally) -> int:
+    """What different ranks, or groups of them, can do side by side: units, or runs of which any is missing."""
+    if isinstance(stage, GroupStage):
+        return int(np.count_nonzero(~tally.finished.reshape(stage.num_runs, -1).all(axis=1)))
+    return int(np.count_nonzero(~tally.finished))
+
+
+def _probed(stage: Stage, threads: int) -> float:
+    """Seconds a unit of cost on so many threads, tried on this machine; infinite where nothing can be tried here."""
     try:
-        return estimate.probe(stage, HostBackend(1))
+        if isinstance(stage, GroupStage):
+            # Tried on what there is of these threads: training is not faster by their number.
+            some = min(threads, devices.usable_cores())
+            return estimate.probe(stage, process_group.choose(RunOptions(device="host", threads=some), 0, 1))
+        return estimate.probe(stage, HostBackend(1)) / threads
     except (RequestError, LookupError):
         return math.inf

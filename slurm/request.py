@@ -37,7 +37,8 @@ class Work:
     """What is left of a plan, for ranks as the profile has them.
 
     `rank_seconds` is the time that one rank alone would take, None where nothing is known of it. `rank_bytes` is a
-    rank's memory, `unit_bytes` that of its units in flight. `group` ranks work on a unit together.
+    rank's memory, `unit_bytes` that of its units in flight. `group` ranks work on a unit together. `is_shared` is whether
+    several batch jobs share the units.
     """
 
     num_units: int
@@ -46,6 +47,7 @@ class Work:
     unit_bytes: int
     grace_s: float
     group: int = 1
+    is_shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,16 @@ class Request:
     warning_s: int
 
 
-def ask(work: Work, profile: Profile, *, nodes: int | None = None, time: str | None = None) -> Request:
+def ask(
+    work: Work, profile: Profile, *, nodes: int | None = None, time: str | None = None, array: int | None = None
+) -> Request:
     """The request for some work; `nodes` and `time` (a text of SLURM) override what would follow from it.
 
-    Raises RequestError where a time cannot be read, or is too short for a job to do anything before it is warned.
+    It is that of each of `array` jobs, where so many share the work. Raises RequestError for numbers below 1, and where a
+    time cannot be read, or is too short for a job to do anything before it is warned.
     """
+    if array is not None and array < 1:
+        raise RequestError(f"--array: {array} is not a number of 1 or more")
     if nodes is not None and nodes < 1:
         raise RequestError(f"--nodes: {nodes} is not a number of 1 or more")
     warning_s = math.ceil(work.grace_s + work.unit_bytes / SLOW_DISK_BYTES_PER_S + CLOSE_S)
@@ -90,7 +97,8 @@ def ask(work: Work, profile: Profile, *, nodes: int | None = None, time: str | N
     if time is not None:
         time_s = seconds("--time", time)
     elif work.rank_seconds is not None and math.isfinite(work.rank_seconds):
-        estimate_s = TIME_SAFETY * work.rank_seconds / ranks + START_S + warning_s
+        jobs = array if array is not None and work.is_shared else 1
+        estimate_s = TIME_SAFETY * _computing_s(work, ranks * jobs, work.rank_seconds) + START_S + warning_s
         time_s = min(longest_s, _round_up(estimate_s, TIME_STEP_S))
     if time_s < 2 * warning_s:
         option = "--time" if time is not None else "profile: max_time"
@@ -123,6 +131,14 @@ def seconds(option: str, text: str) -> int:
 def time_text(time_s: int) -> str:
     """Seconds as SLURM reads them: H:MM:SS."""
     return f"{time_s // 3600}:{time_s // 60 % 60:02}:{time_s % 60:02}"
+
+
+def _computing_s(work: Work, ranks: int, rank_seconds: float) -> float:
+    """How long so many ranks compute. Units are not divided: some ranks have one more than others, or none."""
+    if work.num_units == 0:
+        return 0.0
+    rounds = -(-work.num_units // max(1, ranks // work.group))
+    return rank_seconds / work.group * rounds / work.num_units
 
 
 def _round_up(value: float, step: int) -> int:

@@ -71,7 +71,7 @@ def main(
             command=command,
             store=str(store),
             profile=chosen,
-            request=request.ask(work, chosen, nodes=nodes, time=time),
+            request=request.ask(work, chosen, nodes=nodes, time=time, array=array),
             partition=partition,
             array=array,
             mpiexec=str(beside) if beside.exists() else "mpiexec",

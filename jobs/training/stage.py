@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hpc.plan import ArraySpec, Finished
 from jobs.training.checkpoint import Checkpoints
 from jobs.training.runs import RunSettings
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 TRIED_S = 0.5
 MOST_TRIED = 100
+MOST_RUNS_TRIED = 4
+
+FORWARD = 1 / 3
+"""What an evaluation sample takes of the time of a sample in training, which has a way back of about two ways there."""
 
 MakeTask = Callable[[RunSettings], "Task"]
 
@@ -134,18 +140,43 @@ class TrainStage(Together):
         Loop(task, settings, self.arrays, self._num_blocks, member).run()
 
     def seconds_per_cost(self, backend: Backend) -> float | None:
-        """Seconds a step, from a few steps of the first run on this rank alone."""
-        from hpc.process_group import Group
-        from jobs.training.trainer import Trainer
+        """Seconds a step with its share of evaluations, without checkpoints, from a few steps on this rank alone.
 
+        Of a sweep up to four runs are tried, the first and the last among them, and the slowest counts. A run whose time
+        is limited has no more than that.
+        """
         device: Any = getattr(backend, "device", None)
         if device is None:
             return None
-        settings = self.runs[0]
-        trainer = Trainer(self.make_task(settings), settings, Group(0, 1, device, None))
+        unlike: list[RunSettings] = []
+        for number in np.unique(np.linspace(0, self.num_runs - 1, MOST_RUNS_TRIED).round().astype(int)):
+            run = self.runs[number]
+            if all(_effort(run) != _effort(one) for one in unlike):
+                unlike.append(run)
+        return max(self._seconds_per_step(run, device) for run in unlike)
+
+    def _seconds_per_step(self, run: RunSettings, device: Any) -> float:
+        from hpc.process_group import Group
+        from jobs.training.trainer import Trainer
+
+        task = self.make_task(run)
+        trainer = Trainer(task, run, Group(0, 1, device, None))
         trainer.begin(0)
-        begun_s, step = time.perf_counter(), 0
-        while step < min(MOST_TRIED, settings.steps) and time.perf_counter() < begun_s + TRIED_S:
+        # The first step prepares what the others find ready; it counts where there is no other.
+        begun_s, first, step = time.perf_counter(), 0, 0
+        while step < min(MOST_TRIED, run.steps) and time.perf_counter() < begun_s + TRIED_S:
             trainer.step(step, stop=False)
             step += 1
-        return (time.perf_counter() - begun_s) / max(1, step)
+            if step == 1 and run.steps > 1:
+                begun_s, first = time.perf_counter(), 1
+        seconds = (time.perf_counter() - begun_s) / max(1, step - first)
+        assert run.train.evaluate_every is not None
+        if run.train.seconds is not None:
+            seconds = min(seconds, run.train.seconds / run.steps)
+        return seconds * (1 + FORWARD * task.num_evaluation_samples / run.train.batch / run.train.evaluate_every)
+
+
+def _effort(run: RunSettings) -> tuple[Any, ...]:
+    """What the time of a step depends on."""
+    train = run.train
+    return run.data, run.model, train.batch, train.accumulation, train.optimiser, train.precision, train.seconds

@@ -19,6 +19,16 @@ THREE_BODY = {
     "run": {"shard": [8, 8], "grace_s": 3},
 }
 
+TRAINING: dict[str, Any] = {
+    "kind": "training",
+    "task": "classes",
+    "name": "small",
+    "data": {"count": 40, "evaluation_count": 16},
+    "model": {"hidden": [24]},
+    "train": {"batch": 32, "steps": 12, "checkpoint_every": 4, "evaluate_every": 2, "rate": 0.01},
+    "sweep": {"train.seed": [0, 1]},
+}
+
 
 def written(place: Path, plan: Any, units: list[int], seconds: float) -> None:
     """A store of which some units are finished, each in so many seconds."""
@@ -65,6 +75,60 @@ def test_the_store_of_another_job_measures_nothing(
     written(tmp_path / "small.zarr", model.plan(other), [0, 1], 50.0)
     monkeypatch.setattr(estimate, "probe", lambda stage, _: 2.0 / stage.cost(0))
     assert batch.work(make_job(**THREE_BODY), tmp_path / "small.zarr", 1, on_gpus=False).num_units == 4
+
+
+def test_training_is_tried_and_its_ranks_count_as_one(tmp_path: Path) -> None:
+    job = model.from_tree(TRAINING)
+    store_there = tmp_path / "none.zarr"
+    one = batch.work(job, store_there, 1, on_gpus=False, most_ranks=1)
+    assert (one.num_units, one.group, one.is_shared) == (2, 1, False)
+    assert one.rank_seconds is not None
+    assert 0 < one.rank_seconds < 3600
+    # Nothing here tells how fast a GPU is, and a given time needs no estimate.
+    assert batch.work(job, store_there, 1, on_gpus=True, most_ranks=1).rank_seconds is None
+    assert batch.work(job, store_there, 1, on_gpus=False, with_time=False, most_ranks=1).rank_seconds is None
+
+
+def test_training_is_estimated_by_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = model.from_tree(TRAINING)
+    asked: list[int] = []
+
+    def probe(stage: Any, backend: Any) -> float:
+        asked.append(backend.threads)
+        return 0.25 if stage.name == "train" else 0.0
+
+    monkeypatch.setattr(estimate, "probe", probe)
+    monkeypatch.setattr("hpc.devices.usable_cores", lambda: 2)
+    # Two runs of 12 steps; threads are no faster by their number, and ranks of a run neither.
+    for ranks in (1, 2, 4):
+        found = batch.work(job, tmp_path / "none.zarr", 8, on_gpus=False, most_ranks=ranks)
+        assert found.group == ranks
+        assert found.rank_seconds == pytest.approx(ranks * 2 * 12 * 0.25)
+    assert set(asked) == {2}
+
+
+def test_a_time_limit_and_evaluations_enter_the_time_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpc import process_group
+    from hpc.options import RunOptions
+    from jobs.training import stage as stages
+
+    def seconds(**train: Any) -> float:
+        plan = model.plan(model.from_tree({**TRAINING, "train": {**TRAINING["train"], **train}}))
+        backend = process_group.choose(RunOptions(device="host", threads=1), 0, 1)
+        return estimate.probe(plan.stages[0], backend)
+
+    # Each of 12 steps has at most a twelfth of a limit that no step could keep, and an evaluation of 128 samples, 16 of each class.
+    monkeypatch.setattr(stages, "TRIED_S", 0.01)
+    limited = 12e-9 / 12
+    assert seconds(seconds=12e-9) == pytest.approx(limited * (1 + 128 / 3 / 32 / 2))
+    assert seconds(seconds=12e-9, evaluate_every=4) == pytest.approx(limited * (1 + 128 / 3 / 32 / 4))
+
+
+@pytest.mark.parametrize("number", [0, -3])
+def test_an_array_of_no_jobs(command_line: CommandLine, number: int) -> None:
+    code, out, err = command_line("submit", "three-body", f"--array={number}", "--dry-run")
+    assert (code, out) == (2, "")
+    assert f"--array: {number} is not a number of 1 or more" in err
 
 
 @pytest.mark.parametrize(

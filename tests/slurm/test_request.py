@@ -123,3 +123,34 @@ def test_groups_of_ranks() -> None:
     assert (large.ranks, large.nodes) == (8, -(-8 // PROFILE.ranks_per_node))
     with pytest.raises(RequestError, match=r"--nodes: 1 have .* ranks, a run takes 99; see train\.ranks"):
         ask(work(num_units=1, group=99), PROFILE, nodes=1)
+
+
+def test_an_array_shares_the_computing_and_nothing_else() -> None:
+    # 20 h on 20 ranks: an hour and a half with its margin; of two jobs each has half of that.
+    assert [ask(work(), PROFILE, array=number).time_s for number in (1, 2)] == [6600, 3600]
+    # Ten minutes to start and the warning are the least, however many there are.
+    assert ask(work(), PROFILE, array=1000).time_s == 1200
+    # More jobs than units to share make nothing shorter.
+    few = work(num_units=40)
+    assert ask(few, PROFILE, array=2).time_s == ask(few, PROFILE, array=50).time_s
+    assert ask(few, PROFILE, array=50, time="30").time_s == 1800
+    for number in (0, -1):
+        with pytest.raises(RequestError, match=f"^--array: {number} is not a number of 1 or more"):
+            ask(work(), PROFILE, array=number)
+
+
+def test_units_are_not_divided() -> None:
+    # Three units of two hours on two ranks: one of them has two units.
+    uneven = Profile(ranks_per_node=2, max_time="12:00:00")
+    long = work(num_units=3, rank_seconds=6 * HOUR)
+    assert ask(long, uneven, nodes=1).time_s == 4 * HOUR * 3 // 2 + 1200
+    # More ranks than units: each unit is still made by one.
+    assert ask(long, uneven, nodes=8).time_s == 2 * HOUR * 3 // 2 + 1200
+
+
+def test_ranks_of_a_group_count_as_one() -> None:
+    # Four runs of an hour, each by two ranks: two groups of one node take two hours.
+    runs = work(num_units=4, group=2, rank_seconds=2 * 4 * HOUR, is_shared=False)
+    alone = ask(runs, PROFILE, nodes=1)
+    assert alone.time_s == 2 * HOUR * 3 // 2 + 1200
+    assert ask(runs, PROFILE, nodes=1, array=4) == alone
