@@ -30,6 +30,7 @@ KINDS = {
     "boundary": "jobs.boundary.kind",
     "geometry": "jobs.geometry.kind",
     "corpus": "jobs.corpus.kind",
+    "encoding": "jobs.encoding.kind",
     "training": "jobs.training.kind",
     "completion": "jobs.completion.kind",
 }

@@ -6,7 +6,7 @@ JSON and loaded from it. Reads no tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,12 +79,13 @@ class FixedWidth:
         ends = np.cumsum([field.width for field in self.fields]).tolist()
         return {field.name: slice(end - field.width, end) for field, end in zip(self.fields, ends, strict=True)}
 
-    def encode(self, rows: Sequence[Sequence[str]]) -> Codes:
+    def encode(self, rows: Sequence[Sequence[str]], place: Callable[[int], str] = "row {}".format) -> Codes:
         """Numbers of characters, (rows, characters), from one text a field; an empty text is a missing value.
 
+        `place` is what errors call a row, from its number from 1.
         Raises RequestError for a character outside the alphabet, a value that begins with `_`, or one that is too long.
         """
-        text = "".join(self._row(number, row) for number, row in enumerate(rows, 1))
+        text = "".join(self._row(number, row, place) for number, row in enumerate(rows, 1))
         codes = np.array([self._codes[letter] for letter in text], dtype=np.uint8)
         return codes.reshape(len(rows), self.num_characters)
 
@@ -116,20 +117,22 @@ class FixedWidth:
     def _codes(self) -> dict[str, int]:
         return {letter: number for number, letter in enumerate(self.alphabet)}
 
-    def _row(self, number: int, row: Sequence[str]) -> str:
-        return "".join(self._cell(number, field, value) for field, value in zip(self.fields, row, strict=True))
+    def _row(self, number: int, row: Sequence[str], place: Callable[[int], str]) -> str:
+        return "".join(self._cell(number, field, value, place) for field, value in zip(self.fields, row, strict=True))
 
-    def _cell(self, number: int, field: Field, value: str) -> str:
+    def _cell(self, number: int, field: Field, value: str, place: Callable[[int], str]) -> str:
         if len(value) > field.width and self.too_long == "error":
             problem = f"{value!r} has more than {field.width} characters; widen the field or set too_long = 'cut'"
-            raise RequestError(f"column {field.name!r}, row {number}: {problem}")
+            raise RequestError(f"column {field.name!r}, {place(number)}: {problem}")
         if value.startswith(FILLER):
             raise RequestError(
-                f"column {field.name!r}, row {number}: {value!r} begins with {FILLER!r}, which means missing"
+                f"column {field.name!r}, {place(number)}: {value!r} begins with {FILLER!r}, which means missing"
             )
         for letter in value[: field.width]:
             if letter not in self._codes:
-                raise RequestError(f"column {field.name!r}, row {number}: {letter!r} is not in the alphabet; widen it")
+                raise RequestError(
+                    f"column {field.name!r}, {place(number)}: {letter!r} is not in the alphabet; widen it"
+                )
         return value[: field.width].rjust(field.width, FILLER)
 
 

@@ -111,7 +111,7 @@ def read(path: Path, limit_rows: int | None = None) -> Table:
 
     Raises RequestError for a file without a proper header, a row of another length, or a value that is too long.
     """
-    file = _only_csv(path) if path.is_dir() else path
+    file = only_csv(path) if path.is_dir() else path
     try:
         text = read_bounded(file, LARGEST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -119,14 +119,12 @@ def read(path: Path, limit_rows: int | None = None) -> Table:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
     try:
-        header = [name.strip() for name in next(lines, [])]
-        if not all(header) or len(set(header)) != len(header) or not 1 <= len(header) <= MOST_COLUMNS:
-            raise RequestError(f"data file {file}: the first line is not a header of different names")
+        header = checked_header(next(lines, []), file)
         for row in lines:
             if limit_rows is not None and len(rows) >= limit_rows:
                 break
             if row:
-                rows.append(_checked(row, len(header), file, lines.line_num))
+                rows.append(checked_row(row, len(header), file, lines.line_num))
     except csv.Error as error:
         raise RequestError(f"data file {file}, line {lines.line_num}: {error}") from None
     if not rows:
@@ -172,14 +170,24 @@ def encode(
     return Encoded(encoding, codes, values[kept].copy(), order[:cut], order[cut:], len(table) - kept.size, revised)
 
 
-def _only_csv(folder: Path) -> Path:
+def only_csv(folder: Path) -> Path:
+    """The one CSV file of a folder. Raises RequestError where there are none or several."""
     files = sorted(file for file in folder.iterdir() if file.suffix == ".csv")
     if len(files) != 1:
         raise RequestError(f"data folder {folder} has {len(files)} files named *.csv; give the path of one")
     return files[0]
 
 
-def _checked(row: list[str], width: int, file: Path, line: int) -> list[str]:
+def checked_header(row: list[str], file: Path) -> list[str]:
+    """The names of the columns. Raises RequestError unless each has one of its own."""
+    header = [name.strip() for name in row]
+    if not all(header) or len(set(header)) != len(header) or not 1 <= len(header) <= MOST_COLUMNS:
+        raise RequestError(f"data file {file}: the first line is not a header of different names")
+    return header
+
+
+def checked_row(row: list[str], width: int, file: Path, line: int) -> list[str]:
+    """The values of a row, empty where one is missing. Raises RequestError for too few, too many, or a long one."""
     if len(row) != width:
         raise RequestError(f"data file {file}, line {line}: {len(row)} values where the header has {width}")
     values = [value.strip() for value in row]
