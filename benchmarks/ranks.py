@@ -60,10 +60,10 @@ def run(size: int, num_ranks: int, shard: int = 128) -> Measured:
         memory = MemoryWatch(process.pid)
         memory.start()
         code = process.wait()
+        wall_s = time.perf_counter() - begin
         memory.join()
         if code:
             raise RuntimeError(f"{command} ended with {code}")
-        wall_s = time.perf_counter() - begin
         times = open_for_reading(store).read("times")
         logs = [json.loads(line) for path in (store / "logs").glob("*.jsonl") for line in path.read_text().splitlines()]
         ends = [entry for entry in logs if entry["message"] == "stage ends"]
