@@ -13,18 +13,20 @@ def main(store: Store, /) -> int:
     """Check every shard of a store against the ledger; name what is missing or damaged.
 
     Bad units are struck from the ledger, so that `horseshoe run` computes exactly them: then the exit code is 75.
-    Checkpoints of models are named too where they are damaged; units do not depend on them.
+    Damaged checkpoints are struck too; the same code says that the next run has to make the last one again.
     """
     from hpc.verify import verify
-    from jobs.training.checkpoint import damaged
+    from jobs.training.mending import strike
 
     faults = verify(store)
     for fault in faults:
         print(one_line(fault))
-    for place in damaged(store):
-        print(one_line(f"{place.relative_to(store).as_posix()}: damaged: a run goes on from the checkpoint before it"))
+    struck = strike(store)
+    for one in struck:
+        print(one_line(one))
     bad = [fault for fault in faults if fault.kind != "unrecorded"]
-    if bad:
-        print(f"{len(bad)} bad file{'s' * (len(bad) > 1)}: `horseshoe run` with the same job mends what is bad")
+    num_bad = len(bad) + sum(one.is_needed for one in struck)
+    if num_bad:
+        print(f"{num_bad} bad file{'s' * (num_bad > 1)}: `horseshoe run` with the same job mends what is bad")
     print(store)
-    return EXIT_RUN_AGAIN if bad else EXIT_SOUND
+    return EXIT_RUN_AGAIN if num_bad else EXIT_SOUND

@@ -122,6 +122,8 @@ class Checkpoints:
             names = [entry.name for entry in folders if (entry / VALID_FILE).is_file()]
         except OSError:
             return []
+        if self._folder.is_symlink():
+            return []
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
     def state(self, step: int) -> State | None:
@@ -154,6 +156,11 @@ class Checkpoints:
         except SafetensorError as error:
             raise ValueError(f"{place}: {error}") from None
 
+    def strike(self, step: int) -> None:
+        """Make a checkpoint none, so that a run goes on from the one before it. Raises OSError."""
+        (self.place(step) / VALID_FILE).unlink(missing_ok=True)
+        sync_folder(self.place(step))
+
     def weights_sha256(self, step: int) -> str:
         """What tells the weights of a checkpoint from others. Raises OSError."""
         return _measure(self.place(step) / MODEL_FILE)[1]
@@ -177,18 +184,8 @@ class Checkpoints:
         """Keep the latest checkpoints up to this one; later ones are of no use to a run that has come from here."""
         for step in [step for step in self.steps() if step <= latest][self._keep :]:
             # Without its marker first: half a checkpoint is none.
-            (self._folder / str(step) / VALID_FILE).unlink(missing_ok=True)
-            shutil.rmtree(self._folder / str(step), ignore_errors=True)
-
-
-def damaged(store: Path) -> list[Path]:
-    """The checkpoints of a store that say to be whole and are not, by name; runs go on from the ones before them."""
-    found = []
-    for folder in sorted((store / FOLDER).glob("*")):
-        if folder.name.isdecimal():
-            checkpoints = Checkpoints(store, int(folder.name), 1, "reader-0")
-            found += [checkpoints.place(step) for step in checkpoints.steps() if checkpoints.state(step) is None]
-    return sorted(found)
+            self.strike(step)
+            shutil.rmtree(self.place(step), ignore_errors=True)
 
 
 def _bounded(path: Path) -> bytes:

@@ -28,6 +28,13 @@ def optimiser(train: Train, parameters: Iterable[Parameter]) -> Optimizer:
     return of(parameters, lr=train.rate, betas=train.betas, weight_decay=train.weight_decay, fused=True)
 
 
+def kept(train: Train) -> tuple[str, ...]:
+    """Names of the tensors that the optimiser keeps for each weight that has had a gradient; "step" is a number."""
+    if train.optimiser == "sgd":
+        return ("momentum_buffer",) if train.momentum else ()
+    return ("exp_avg", "exp_avg_sq", "step")
+
+
 def rate(train: Train, step: int, steps: int) -> float:
     """The learning rate of a step, counted from 0, of a run of `steps`.
 

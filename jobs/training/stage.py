@@ -133,11 +133,17 @@ class TrainStage(Together):
 
     def work(self, run: int, member: Member) -> None:
         """Train a run; called on all ranks of its group."""
+        import torch
+
         from jobs.training.loop import Loop
 
         settings = self.runs[run]
-        task = member.everywhere(lambda: self.make_task(settings))
-        Loop(task, settings, self.arrays, self._num_blocks, member).run()
+        try:
+            task = member.everywhere(lambda: self.make_task(settings))
+            Loop(task, settings, self.arrays, self._num_blocks, member).run()
+        except torch.OutOfMemoryError as error:
+            # Of a GPU; the engine knows that of the host.
+            raise MemoryError(str(error)) from error
 
     def seconds_per_cost(self, backend: Backend) -> float | None:
         """Seconds a step with its share of evaluations, without checkpoints, from a few steps on this rank alone.

@@ -57,6 +57,7 @@ class Trainer:
         self._optimiser = optimisers.optimiser(train, self.model.parameters())
         self._forward = _wrapped(self.model, group, compiled=train.compile)
         self._next: tuple[int, list[Batch], float] | None = None
+        self._with_gradient: set[int] = set()
         self.random = False
         self.mixes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.model.modules())
         self.weight = 0.0
@@ -64,10 +65,19 @@ class Trainer:
         self.skipped_in_a_row = 0
 
     def begin(self, step: int) -> None:
-        """Make ready for a step: the first of a run, or the one after a checkpoint."""
+        """Make ready for a step: the first of a run, or the one after a checkpoint.
+
+        Raises RequestError, on all ranks, where the checkpoint lacks a part of the optimiser.
+        """
         parts = self._parts(step)
         self._next = (step, parts, self._group.sum([self._weigh(parts)])[0])
         self._warm_up(parts[0])
+        lacking = self._with_gradient - self._optimiser.state_dict()["state"].keys()
+        if step > self.skipped and lacking and optimisers.kept(self._train):
+            raise RequestError(
+                f"the checkpoint at step {step} keeps nothing of the optimiser for weight {min(lacking)}; remove it, the same "
+                "command goes on from the one before"
+            )
 
     def step(self, step: int, *, stop: bool) -> Step:
         """Take a step, counted from 0. `stop` is whether this rank asks for an end.
@@ -148,6 +158,8 @@ class Trainer:
 
     def restore(self, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor]) -> None:
         """Take up what a checkpoint has kept. Raises RequestError where it is of another model or optimiser."""
+        import torch
+
         load_model(self.model, model)
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in optimiser.items():
@@ -156,10 +168,13 @@ class Trainer:
                 raise RequestError(f"the checkpoint's optimiser has {key!r}, which is none of ours")
             state.setdefault(int(number), {})[name] = value
         parameters = list(self.model.parameters())
-        for position, kept in state.items():
-            for name, value in kept.items():
-                if position >= len(parameters) or value.shape not in (parameters[position].shape, ()):
-                    raise RequestError(f"the checkpoint's optimiser has {position}.{name} of another shape")
+        for position, found in state.items():
+            if position >= len(parameters) or tuple(sorted(found)) != optimisers.kept(self._train):
+                raise RequestError(f"the checkpoint's optimiser has other tensors for weight {position}")
+            for name, value in found.items():
+                like = torch.zeros(()) if name == "step" else parameters[position]
+                if (value.shape, value.dtype) != (like.shape, like.dtype):
+                    raise RequestError(f"the checkpoint's optimiser has {position}.{name} of another shape or type")
         groups = self._optimiser.state_dict()["param_groups"]
         try:
             self._optimiser.load_state_dict({"state": state, "param_groups": groups})
@@ -222,6 +237,8 @@ class Trainer:
             loss = self._task.loss(self._forward, self._on_device(batch))
         self.random = not torch.equal(before, self._random_state())
         loss.backward()  # type: ignore[no-untyped-call]
+        numbered = enumerate(self.model.parameters())
+        self._with_gradient = {number for number, parameter in numbered if parameter.grad is not None}
         self._optimiser.zero_grad(set_to_none=True)
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
@@ -277,11 +294,11 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 def load_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Put a checkpoint's tensors into a model. Raises RequestError where they are not those that it has."""
-    wanted = {name: tensor.shape for name, tensor in model_tensors(model).items()}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
+    wanted = {name: (tensor.shape, tensor.dtype) for name, tensor in model_tensors(model).items()}
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
     if wanted != found:
         odd = sorted({name for name, _ in wanted.items() ^ found.items()})
-        raise RequestError(f"the checkpoint does not fit the model: {odd[0]} has another shape, or is missing")
+        raise RequestError(f"the checkpoint does not fit the model: {odd[0]} has another shape or type, or is missing")
     model.load_state_dict(dict(tensors), strict=False)
 
 

@@ -103,7 +103,10 @@ def test_a_damaged_checkpoint_is_none(train: Train, harm: str, tmp_path: Path) -
     assert tmp_path.is_dir()
 
 
-@pytest.mark.parametrize("harm", ["names", "shapes", "optimiser", "parameter"])
+@pytest.mark.parametrize(
+    "harm",
+    ["names", "shapes", "type", "optimiser", "parameter", "optimiser type", "half an optimiser", "weight 0", "nothing"],
+)
 def test_a_checkpoint_of_other_tensors_is_refused(train: Train, harm: str) -> None:
     """Its checksums hold; the results are lost, and the end of the run has to be made again from it."""
     store = train()
@@ -114,26 +117,70 @@ def test_a_checkpoint_of_other_tensors_is_refused(train: Train, harm: str) -> No
         model["odd"] = model.pop(next(iter(model)))
     elif harm == "shapes":
         model[next(iter(model))] = torch.zeros(3)
+    elif harm == "type":
+        model = {name: tensor.double() for name, tensor in model.items()}
     elif harm == "optimiser":
         optimiser["0.exp_avg"] = torch.zeros(3)
+    elif harm == "optimiser type":
+        optimiser["0.exp_avg"] = optimiser["0.exp_avg"].double()
+    elif harm == "half an optimiser":
+        optimiser = {name: tensor for name, tensor in optimiser.items() if not name.endswith("exp_avg_sq")}
+    elif harm == "weight 0":
+        optimiser = {name: tensor for name, tensor in optimiser.items() if not name.startswith("0.")}
+    elif harm == "nothing":
+        optimiser = {}
     else:
         optimiser["99.exp_avg"] = torch.zeros(3)
     checkpoints.save(dataclasses.replace(contents, model=model, optimiser=optimiser))
     shutil.rmtree(checkpoints.place(12))
     (store / "loss" / "c" / "0" / "2").write_bytes(b"damaged")
     assert verify(store)
-    with pytest.raises(AssertionError, match=r"checkpoints/0/8: the checkpoint.* remove it, the same command goes on"):
+    with pytest.raises(AssertionError, match=r"the checkpoint.* remove it, the same command goes on"):
         train(run_id="second")
 
 
-def test_verify_names_damaged_checkpoints(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
-    store = train()
+def test_verify_strikes_damaged_checkpoints_and_a_run_mends_the_last(
+    train: Train, engine: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store, straight = train(), train("straight")
+    checkpoints = Checkpoints(store, 0, 2, "test-0")
     assert verify_command(store) == 0
     assert capsys.readouterr().out == f"{store}\n"
-    (store / "checkpoints" / "0" / "8" / "model.safetensors").write_bytes(b"")
+
+    # Of an earlier one nothing depends.
+    (checkpoints.place(8) / "model.safetensors").write_bytes(b"")
     assert verify_command(store) == 0
-    line = "checkpoints/0/8: damaged: a run goes on from the checkpoint before it"
-    assert capsys.readouterr().out == f"{line}\n{store}\n"
+    assert capsys.readouterr().out == f"checkpoints/0/8: damaged; a later one is whole\n{store}\n"
+    assert checkpoints.steps() == [12]
+
+    # The last one is what has been trained: the run begins anew, as there is none before it.
+    with (checkpoints.place(12) / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    assert verify_command(store) == 75
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "checkpoints/0/12: damaged; the run goes on from the one before it, or begins anew"
+    assert lines[1].startswith("1 bad file: ")
+    assert train(run_id="second") == store
+    assert verify_command(store) == 0
+    engine.assert_same(straight, store)
+    assert checkpoints.steps() == [12, 8]
+
+    # A store that a stranger has linked to other folders is not written to.
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(store / "checkpoints" / "0", tmp_path / "elsewhere" / "0")
+    (store / "checkpoints" / "0").symlink_to(tmp_path / "elsewhere" / "0")
+    (tmp_path / "elsewhere" / "0" / "12" / "model.safetensors").write_bytes(b"")
+    assert verify_command(store) == 0
+    assert (tmp_path / "elsewhere" / "0" / "12" / "VALID").exists()
+
+
+def test_the_memory_of_a_gpu_that_does_not_do_is_said(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("jobs.training.trainer.Trainer.step", step)
+    with pytest.raises(AssertionError, match=r"train\.batch: out of memory; cut it with train\.accumulation"):
+        train()
 
 
 def test_a_disk_that_is_full_at_a_checkpoint(train: Train) -> None:
