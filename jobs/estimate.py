@@ -59,6 +59,11 @@ def probe(stage: Stage, backend: Backend) -> float:
     return math.inf if seconds is None else seconds
 
 
+def waits(stage: Stage, backend: Backend) -> bool:
+    """Whether a stage cannot be tried before earlier ones are finished. RequestError as its unit would raise."""
+    return not isinstance(stage, GroupStage) and trial.begin(stage, stage.num_units // 2, backend) is None
+
+
 def human_bytes(number: float) -> str:
     """'3.2 MB'."""
     for unit in ("B", "kB", "MB", "GB"):

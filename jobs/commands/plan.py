@@ -42,13 +42,18 @@ def main(job: JobName, /, *, overrides: Overrides = ()) -> int:
     print(f"device   {backend.describe()}")
 
     # Work for half a second: all before was arithmetic.
-    seconds = sum(estimate.probe(stage, backend) * estimate.total_cost(stage) for stage in plan.stages)
-    print(f"unit     {rough(seconds / size.num_units)}")
+    waiting = [stage for stage in plan.stages if estimate.waits(stage, backend)]
+    tried = [stage for stage in plan.stages if stage not in waiting]
+    seconds = sum(estimate.probe(stage, backend) * estimate.total_cost(stage) for stage in tried)
+    print(f"unit     {rough(seconds / sum(stage.num_units for stage in tried))}")
     cores = devices.usable_cores() if backend.kind == "host" and loaded.run.threads is None else None
-    parts = max(stage.num_runs if isinstance(stage, GroupStage) else size.num_units for stage in plan.stages)
+    parts = max(stage.num_runs if isinstance(stage, GroupStage) else stage.num_units for stage in tried)
     for number in COUNTS:
         if number == 1 or number <= parts:
             print(f"time     {rough_range(seconds / number)} on {workers(number, cores)}")
+    for stage in waiting:
+        units = count(stage.num_units, "unit")
+        print(f"besides  stage {stage.name}, {units}: it cannot be tried before the stages before it are finished")
     return 0
 
 

@@ -148,3 +148,15 @@ def test_training_reads_a_store_as_it_reads_the_text(tmp_path: Path) -> None:
     stored = language.Data(path=str(store), context=16)
     assert (language.load(stored).train.tokens == language.load(generated).train.tokens).all()
     assert language.manifest(stored)["corpus"] == open_for_reading(store).attributes["job_hash"]
+
+
+def test_a_plan_says_which_stage_it_knows_no_time_of(capsys: pytest.CaptureFixture[str]) -> None:
+    from jobs.commands import plan
+
+    assert plan.main("stories-corpus", overrides=["data.count=200", "data.block_bytes=8192"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # The tokeniser is tried; the blocks wait for it.
+    assert not any("too long to tell" in line for line in lines)
+    assert sum(line.startswith("time ") for line in lines) == 1
+    (told,) = (line for line in lines if line.startswith("besides"))
+    assert told.startswith("besides  stage tokens, ")

@@ -117,7 +117,7 @@ def test_a_time_limit_and_evaluations_enter_the_time_of_a_step(monkeypatch: pyte
         backend = process_group.choose(RunOptions(device="host", threads=1), 0, 1)
         return estimate.probe(plan.stages[0], backend)
 
-    # Each of 12 steps has at most a twelfth of a limit that no step could keep, and an evaluation of 128 samples, 16 of each class.
+    # Each of 12 steps has a twelfth of a limit that no step could keep, and evaluations of 128 samples, 16 of each class.
     monkeypatch.setattr(stages, "TRIED_S", 0.01)
     limited = 12e-9 / 12
     assert seconds(seconds=12e-9) == pytest.approx(limited * (1 + 128 / 3 / 32 / 2))
