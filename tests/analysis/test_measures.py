@@ -124,7 +124,9 @@ def test_picture_gives_the_range_frame_by_frame(store: Store, times: np.ndarray)
     assert [float(row["high"]) for row in rows] == pytest.approx([values.max() for values in expected])
 
 
-@pytest.mark.parametrize("name", sorted([name for name in MEASURES if name not in ("runs", "completions", "estimates")]))
+@pytest.mark.parametrize(
+    "name", sorted([name for name in MEASURES if name not in ("runs", "completions", "estimates")])
+)
 def test_every_measure_serves_a_store_with_nothing_finished(store: Store, times: np.ndarray, name: str) -> None:
     outcome = np.zeros(times.shape, np.uint8)
     path = store(arrays={"times": times, "outcome": outcome}, parameters=STEPS, unfinished=tuple(range(24)))
