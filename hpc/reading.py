@@ -96,11 +96,16 @@ class Reader:
         return shards.shard_file(self.array(name), [int(i) for i in index])
 
     def num_units(self, stage: str) -> int:
-        """Number of units of a stage. Raises RequestError where the store has no such stage."""
-        for name in self._arrays:
-            if self.stage(name) == stage:
-                return math.prod(self.grid(name))
-        raise RequestError(f"{self.path}: no stage {stage!r}; it has {', '.join(self.stages())}")
+        """Number of units of a stage. Raises RequestError where the store has no such stage, or its arrays disagree."""
+        sizes = {math.prod(self.grid(name)): name for name in self._arrays if self.stage(name) == stage}
+        if not sizes:
+            raise RequestError(f"{self.path}: no stage {stage!r}; it has {', '.join(self.stages())}")
+        if len(sizes) > 1:
+            told = ", ".join(f"{size} in {name}" for size, name in sorted(sizes.items()))
+            raise RequestError(
+                f"{self.path}: damaged: stage {stage} has {told} units; restore their {METADATA_NAME} from a copy"
+            )
+        return next(iter(sizes))
 
     def finished_units(self, stage: str) -> NDArray[np.bool_]:
         """Bitmap of the finished units of a stage, shape (num_units,), from the ledgers."""

@@ -210,6 +210,17 @@ def test_damaged_facts_of_the_plan_are_one_line(filled, key, value):
         open_for_reading(filled)
 
 
+def test_arrays_of_a_stage_that_disagree_are_one_line(filled):
+    file = filled / "times" / "zarr.json"
+    metadata = json.loads(file.read_text())
+    metadata["shape"][0] = 0
+    file.write_text(json.dumps(metadata))
+    reader = open_for_reading(filled)
+    for ask in (lambda: reader.finished("times"), lambda: verify(filled)):
+        with pytest.raises(RequestError, match=r"damaged: stage map has 0 in times, \d+ in \w+ units; restore"):
+            ask()
+
+
 def test_a_ledger_that_cannot_be_read_is_not_an_empty_one(filled):
     ledger = filled / "ledger/first-0.jsonl"
     ledger.rename(filled / "kept")
