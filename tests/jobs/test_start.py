@@ -46,6 +46,7 @@ class Told:
             sys.meta_path.remove(self)
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Told())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins deaf to it
 from jobs import cli
 cli.main(sys.argv[1:])
 """
